@@ -1,0 +1,148 @@
+"""One output for each input step."""
+
+import keras
+
+from zoo.blocks import logits_head, recurrent_stack, sequence_dropout, sequence_inputs
+from zoo.cells import Cell
+from zoo.fields import PositiveInt, Rate, Units, VocabularySize
+from zoo.layers import TiedEmbedding
+from zoo.registry import register_model
+from zoo.specs import TaskShape
+
+
+@register_model(
+    shape=TaskShape.MANY_TO_MANY,
+    inputs={"features": "batch time features", "token_ids": "batch time < vocabulary"},
+    outputs={"logits": "batch time classes"},
+    streamable=lambda config: not config["bidirectional"],
+    references=(
+        "Elman 1990, doi:10.1207/s15516709cog1402_1",
+        "Graves & Schmidhuber 2005, doi:10.1016/j.neunet.2005.06.042",
+        "Huang, Xu & Yu 2015, arXiv:1508.01991",
+    ),
+    tiny={"features": 4, "classes": 2, "units": (3,)},
+)
+def sequence_tagger(
+    *,
+    features: PositiveInt | None = None,
+    vocabulary: VocabularySize | None = None,
+    classes: PositiveInt,
+    cell: Cell = "lstm",
+    units: Units = (64,),
+    bidirectional: bool = False,
+    embedding: PositiveInt = 64,
+    dropout: Rate = 0.0,
+    recurrent_dropout: Rate = 0.0,
+    mask_value: float | None = None,
+) -> keras.Model:
+    """Names a class for each step of a sequence, from the hidden state at that step.
+
+    Equation:
+        h_t = cell(x_t, h_{t-1}), for each layer of the stack
+        logits_t = W h_t + b; bidirectional: h_t of both directions side by side
+
+    Args:
+        features: Size of the feature vectors; give either this or vocabulary.
+        vocabulary: Number of token ids; id 0 is padding and is skipped.
+        classes: Number of classes, which is the number of logits at each step.
+        cell: The recurrent cell.
+        units: Width of each recurrent layer, from the input up.
+        bidirectional: Whether each layer also reads the sequence backwards.
+        embedding: Size of the vector that stands for a token.
+        dropout: Share of what each layer reads that is dropped in training, the same features at every step.
+        recurrent_dropout: Share of the previous state that is dropped in training.
+        mask_value: Steps whose features all equal this value are padding and are skipped.
+
+    Returns:
+        A model from `features` (batch, time, features) or `token_ids` (batch, time) to `logits` (batch, time, classes).
+        The mask travels to the logits: Keras losses leave padding out.
+
+    Raises:
+        ValueError: Both or neither of features and vocabulary are given.
+    """
+    # Inputs
+    inputs, x = sequence_inputs(features=features, vocabulary=vocabulary, embedding=embedding, mask_value=mask_value)
+
+    # Body: (batch, time, size) -> (batch, time, width)
+    x = recurrent_stack(
+        x,
+        cell=cell,
+        units=units,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        return_sequences=True,
+    )
+
+    # Head: (batch, time, width) -> (batch, time, classes)
+    x = sequence_dropout(x, dropout, name="dropout")
+    return keras.Model(inputs, logits_head(x, classes), name="sequence_tagger")
+
+
+@register_model(
+    shape=TaskShape.MANY_TO_MANY,
+    inputs={"token_ids": "batch time < vocabulary"},
+    outputs={"logits": "batch time vocabulary"},
+    streamable=True,
+    references=(
+        "Mikolov et al. 2010, doi:10.21437/Interspeech.2010-343",
+        "Zaremba, Sutskever & Vinyals 2014, arXiv:1409.2329",
+        "Press & Wolf 2017, arXiv:1608.05859",
+    ),
+    tiny={"vocabulary": 7, "units": (3,), "embedding": 5},
+)
+def language_model(
+    *,
+    vocabulary: VocabularySize,
+    cell: Cell = "lstm",
+    units: Units = (256,),
+    embedding: PositiveInt = 128,
+    tied: bool = False,
+    dropout: Rate = 0.0,
+    recurrent_dropout: Rate = 0.0,
+) -> keras.Model:
+    """Scores the next token at each step, from the tokens up to that step.
+
+    Equation:
+        h_t = cell(E x_t, h_{t-1}), for each layer of the stack
+        logits_t = W h_t + b, the scores of x_{t+1}
+        tied: logits_t = E^T (P h_t), E the embedding; P, where the widths differ, maps the state to its size
+
+    Args:
+        vocabulary: Number of token ids; id 0 is padding and is skipped.
+        cell: The recurrent cell.
+        units: Width of each recurrent layer, from the input up.
+        embedding: Size of the vector that stands for a token.
+        tied: Whether the output layer is the transposed embedding, which saves vocabulary x width weights.
+        dropout: Share of what each layer reads that is dropped in training, the same features at every step.
+        recurrent_dropout: Share of the previous state that is dropped in training.
+
+    Returns:
+        A model from `token_ids` (batch, time) to `logits` (batch, time, vocabulary).
+        The mask travels to the logits: Keras losses leave padding out.
+    """
+    # Inputs: (batch, time) -> (batch, time, embedding)
+    inputs = keras.Input(shape=(None,), dtype="int32", name="token_ids")
+    make_table = TiedEmbedding if tied else keras.layers.Embedding
+    table = make_table(vocabulary, embedding, mask_zero=True, name="embedding")
+    x = table(inputs)
+
+    # Body: (batch, time, embedding) -> (batch, time, width)
+    x = recurrent_stack(
+        x,
+        cell=cell,
+        units=units,
+        bidirectional=False,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        return_sequences=True,
+    )
+
+    # Head: (batch, time, width) -> (batch, time, vocabulary)
+    x = sequence_dropout(x, dropout, name="dropout")
+    if not tied:
+        return keras.Model(inputs, logits_head(x, vocabulary), name="language_model")
+    if units[-1] != embedding:
+        x = keras.layers.Dense(embedding, use_bias=False, name="to_embedding")(x)
+    logits = keras.layers.Identity(dtype="float32", name="logits")(table(x, reverse=True))
+    return keras.Model(inputs, logits, name="language_model")
