@@ -52,7 +52,11 @@ def register_model(
         def checked(*args: P.args, **fields: P.kwargs) -> keras.Model:
             if args:
                 raise TypeError(f"{name} takes its fields by name")
-            return builder(**spec.configure(**fields))  # type: ignore[call-arg]
+            config = spec.configure(**fields)
+            try:
+                return builder(**config)  # type: ignore[call-arg]
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
 
         spec = ModelSpec(
             name=name,

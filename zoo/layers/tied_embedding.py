@@ -7,8 +7,8 @@ import keras
 class TiedEmbedding(keras.layers.ReversibleEmbedding):  # type: ignore[misc]  # keras ships no types
     """An embedding that is also the output layer of a language model (Press & Wolf 2017, arXiv:1608.05859).
 
-    Called with token ids (batch, time) it gives vectors (batch, time, size). Called with vectors x and `reverse=True` it
-    gives logits x E^T (batch, time, vocabulary), in float32 under every dtype policy, and hands on the mask of the
+    Called with token ids (batch, time) it gives vectors (batch, time, size). Called with vectors x and `reverse=True`,
+    it gives logits x E^T (batch, time, vocabulary), in float32 under every dtype policy, and hands on the mask of the
     vectors, so that the loss leaves padding out. Keras's own `ReversibleEmbedding` loses that mask.
     """
 

@@ -1,0 +1,98 @@
+"""What the tests of the registry share: configurations to try, random inputs, stepping."""
+
+import typing
+from typing import Any
+
+import keras
+import numpy as np
+
+import zoo
+from zoo.specs import DYNAMIC_AXES, ModelSpec
+
+CONTEXT = {"vocabulary": 7, "mask_value": -9.0}
+"""Values for optional fields that switch a path on."""
+
+
+def configurations() -> list[Any]:
+    """Every model at its tiny size, and with each mode (a yes/no or a choice, cells aside) changed one at a time."""
+    cases = []
+    for name in zoo.list_models():
+        spec = zoo.get_spec(name)
+        cases.append((name, spec.tiny))
+        for field in spec.fields.values():
+            values = typing.get_args(field.annotation) if typing.get_origin(field.annotation) is typing.Literal else ()
+            values = (True, False) if field.annotation is bool else values
+            standing = spec.tiny.get(field.name, field.default)
+            cases += [(name, {**spec.tiny, field.name: v}) for v in values if field.name != "cell" and v != standing]
+        if "vocabulary" in spec.fields and "features" in spec.tiny:
+            cases.append((name, {**spec.tiny, "features": None, "vocabulary": CONTEXT["vocabulary"]}))
+        if "mask_value" in spec.fields:
+            cases.append((name, {**spec.tiny, "mask_value": CONTEXT["mask_value"]}))
+    return cases
+
+
+def case_id(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return ",".join(f"{key}={item}" for key, item in value.items() if key not in ("units", "classes", "features"))
+
+
+def build(name: str, fields: dict[str, Any], seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return zoo.create_model(name, **fields)
+
+
+def sizes(spec: ModelSpec, fields: dict[str, Any], batch: int, time: int) -> dict[str, int]:
+    """A length for every axis."""
+    return dict.fromkeys(DYNAMIC_AXES, time) | {"batch": batch} | spec.configure(**fields)
+
+
+def random_inputs(
+    spec: ModelSpec, fields: dict[str, Any], batch: int = 3, time: int = 6, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Random values for each input that the configuration has; ids are never 0, which is padding."""
+    rng = np.random.default_rng(seed)
+    config, axes = spec.configure(**fields), sizes(spec, fields, batch, time)
+    inputs = {}
+    for name, tensor in spec.inputs.items():
+        if tensor.is_present(config):
+            shape = tuple(axes[axis] for axis in tensor.axes)
+            ids = tensor.below is not None
+            drawn = rng.integers(1, axes[tensor.below], shape) if ids else rng.normal(size=shape)
+            inputs[name] = drawn.astype(tensor.dtype)
+    return inputs
+
+
+def call(model: keras.Model, inputs: dict[str, np.ndarray], training: bool = False) -> Any:
+    """Calls a model with named inputs; one that has a single input takes it bare."""
+    return model(next(iter(inputs.values())) if len(inputs) == 1 else inputs, training=training)
+
+
+def outputs_of(model: keras.Model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Calls a model outside of training; output name -> array."""
+    result = call(model, inputs)
+    if not isinstance(result, dict):
+        result = dict(zip(model.output_names, keras.tree.flatten(result), strict=True))
+    return {name: keras.ops.convert_to_numpy(value) for name, value in result.items()}
+
+
+def time_axis(axes: tuple[str, ...]) -> int | None:
+    """Where the axis stands whose length each call chooses, the batch aside."""
+    return next((i for i, axis in enumerate(axes) if axis in DYNAMIC_AXES - {"batch"}), None)
+
+
+def stepper(model: keras.Model, batch: int) -> keras.Model:
+    """The same model with the same weights, one step a call: recurrent layers keep their states between calls."""
+
+    def keep_states(layer: keras.Layer) -> keras.Layer:
+        config = layer.get_config()
+        return type(layer).from_config(config | {"stateful": True} if "stateful" in config else config)
+
+    inputs = [
+        keras.Input(batch_shape=(batch, 1, *tensor.shape[2:]), dtype=tensor.dtype, name=tensor.name)
+        for tensor in model.inputs
+    ]
+    struct = {tensor.name: tensor for tensor in inputs} if len(inputs) > 1 else inputs[0]
+    step = keras.models.clone_model(model, input_tensors=struct, clone_function=keep_states)
+    step.set_weights(model.get_weights())
+    return step

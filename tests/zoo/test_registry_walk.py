@@ -1,0 +1,192 @@
+"""Properties of every registered model, in every mode."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from tests.zoo.support import (
+    CONTEXT,
+    build,
+    call,
+    case_id,
+    configurations,
+    outputs_of,
+    random_inputs,
+    sizes,
+    stepper,
+    time_axis,
+)
+
+CASES = configurations()
+every_case = pytest.mark.parametrize(("name", "fields"), CASES, ids=case_id)
+TIGHT = {"atol": 1e-6, "rtol": 1e-5}
+
+
+@every_case
+def test_signature_is_as_registered(name: str, fields: dict[str, Any]) -> None:
+    spec = zoo.get_spec(name)
+    model, config = build(name, fields), spec.configure(**fields)
+    present = {key: tensor for key, tensor in spec.inputs.items() if tensor.is_present(config)}
+    assert {tensor.name: tensor.shape for tensor in model.inputs} == {
+        key: tensor.shape(config) for key, tensor in present.items()
+    }
+    assert {tensor.name: tensor.dtype for tensor in model.inputs} == {k: t.dtype for k, t in present.items()}
+    expected = {key: tensor for key, tensor in spec.outputs.items() if tensor.is_present(config)}
+    assert set(model.output_names) == set(expected)
+    for batch, time in ((1, 1), (2, 5)):
+        axes = sizes(spec, fields, batch, time)
+        for key, value in outputs_of(model, random_inputs(spec, fields, batch, time)).items():
+            assert value.shape == tuple(axes[axis] for axis in expected[key].axes)
+            assert value.dtype == expected[key].dtype
+            assert np.isfinite(value).all()
+
+
+@every_case
+def test_layers_have_names_of_their_own(name: str, fields: dict[str, Any]) -> None:
+    first, second = build(name, fields), build(name, fields)
+    assert first.name == name
+    # A name that Keras made up counts on, from one model to the next.
+    assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
+
+
+@every_case
+def test_the_future_changes_the_past_only_where_not_streamable(name: str, fields: dict[str, Any]) -> None:
+    spec = zoo.get_spec(name)
+    along_time = {key: time_axis(tensor.axes) for key, tensor in spec.outputs.items()}
+    if None in along_time.values():
+        pytest.skip("one output for the whole sequence: it has no past")
+    model = build(name, fields)
+    inputs = random_inputs(spec, fields, seed=1)
+    changed = {key: value.copy() for key, value in inputs.items()}
+    for key, other in random_inputs(spec, fields, seed=2).items():
+        changed[key][:, 4:] = other[:, 4:]
+    before, after = outputs_of(model, inputs), outputs_of(model, changed)
+    same = all(np.allclose(before[key][:, :4], after[key][:, :4], **TIGHT) for key in before)
+    assert same == spec.is_streamable(**fields)
+    assert not all(np.allclose(before[key][:, 4:], after[key][:, 4:], **TIGHT) for key in before)
+
+
+@every_case
+def test_step_by_step_equals_whole(name: str, fields: dict[str, Any]) -> None:
+    spec = zoo.get_spec(name)
+    if not spec.is_streamable(**fields):
+        pytest.skip("not streamable")
+    model = build(name, fields)
+    inputs = random_inputs(spec, fields, batch=2, time=6)
+    step = stepper(model, batch=2)
+    whole = outputs_of(model, inputs)
+    steps = [outputs_of(step, {key: value[:, t : t + 1] for key, value in inputs.items()}) for t in range(6)]
+    for key, tensor in spec.outputs.items():
+        axis = time_axis(tensor.axes)
+        parts = [part[key] for part in steps]
+        got = parts[-1] if axis is None else np.concatenate(parts, axis=axis)
+        np.testing.assert_allclose(got, whole[key], **TIGHT)
+
+
+def _can_be_padded(name: str, fields: dict[str, Any]) -> bool:
+    spec = zoo.get_spec(name)
+    config = spec.configure(**fields)
+    present = [tensor for tensor in spec.inputs.values() if tensor.is_present(config)]
+    return config.get("mask_value") is not None or any(tensor.below == "vocabulary" for tensor in present)
+
+
+PADDED = [case for case in CASES if _can_be_padded(*case)]
+
+
+@pytest.mark.parametrize(("name", "fields"), PADDED, ids=case_id)
+def test_right_padding_changes_nothing(name: str, fields: dict[str, Any]) -> None:
+    spec = zoo.get_spec(name)
+    model = build(name, fields)
+    inputs = random_inputs(spec, fields, batch=3, time=5)
+    padded = {}
+    for key, value in inputs.items():
+        fill = 0 if spec.inputs[key].below else CONTEXT["mask_value"]
+        widths = [(0, 3 if i == time_axis(spec.inputs[key].axes) else 0) for i in range(value.ndim)]
+        padded[key] = np.pad(value, widths, constant_values=fill)
+    before, after = outputs_of(model, inputs), outputs_of(model, padded)
+    for key, value in before.items():
+        got = after[key] if time_axis(spec.outputs[key].axes) is None else after[key][:, :5]
+        np.testing.assert_allclose(got, value, **TIGHT)
+
+
+@every_case
+def test_every_weight_gets_a_gradient(name: str, fields: dict[str, Any]) -> None:
+    model = build(name, fields)
+    inputs = random_inputs(zoo.get_spec(name), fields, batch=4, time=6)
+    rng = np.random.default_rng(0)
+    with tf.GradientTape() as tape:
+        outputs = keras.tree.flatten(call(model, inputs, training=True))
+        loss = sum(keras.ops.sum(value * rng.normal(size=value.shape).astype("float32")) for value in outputs)
+    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
+    assert gradients, "nothing to train"
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        assert gradient is not None, weight.path
+        values = tf.convert_to_tensor(gradient).numpy()
+        assert np.isfinite(values).all(), weight.path
+        assert np.abs(values).max() > 0, weight.path
+
+
+@pytest.mark.parametrize(("name", "fields"), CASES, ids=case_id)
+def test_mixed_precision_gives_finite_float32_scores(name: str, fields: dict[str, Any]) -> None:
+    spec = zoo.get_spec(name)
+    full = build(name, fields)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = build(name, fields)
+    finally:
+        keras.config.set_dtype_policy(before)
+    half.set_weights(full.get_weights())
+    inputs = random_inputs(spec, fields)
+    wanted, got = outputs_of(full, inputs), outputs_of(half, inputs)
+    for key, value in got.items():
+        assert value.dtype == spec.outputs[key].dtype
+        # float16 carries 11 bits; a few roundings a step over six steps.
+        np.testing.assert_allclose(value, wanted[key], atol=5e-3, rtol=5e-3)
+    assert {weight.dtype for weight in half.trainable_weights} == {"float32"}
+
+
+LOAD = """
+import json, sys
+import numpy as np
+import keras
+import zoo
+for folder in json.load(sys.stdin):
+    model = keras.saving.load_model(folder + "/model.keras")
+    inputs = dict(np.load(folder + "/inputs.npz"))
+    result = model(inputs if len(inputs) > 1 else list(inputs.values())[0], training=False)
+    np.savez(folder + "/loaded.npz", *keras.tree.flatten(result))
+"""
+
+
+@pytest.fixture(scope="module")
+def reloaded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every case saved here, and loaded and called in one fresh process."""
+    folders = []
+    for i, (name, fields) in enumerate(CASES):
+        folder = tmp_path_factory.mktemp(f"case{i}")
+        model, inputs = build(name, fields), random_inputs(zoo.get_spec(name), fields)
+        model.save(folder / "model.keras")
+        np.savez(folder / "inputs.npz", **inputs)
+        np.savez(folder / "saved.npz", *keras.tree.flatten(call(model, inputs)))
+        folders.append(folder)
+    subprocess.run(
+        [sys.executable, "-c", LOAD], input=json.dumps([str(folder) for folder in folders]), text=True, check=True
+    )
+    return folders
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[f"{name}-{case_id(fields)}" for name, fields in CASES])
+def test_a_fresh_process_loads_the_same_model(index: int, reloaded: list[Path]) -> None:
+    saved, loaded = (np.load(reloaded[index] / f"{file}.npz") for file in ("saved", "loaded"))
+    assert saved.files == loaded.files
+    for key in saved.files:
+        np.testing.assert_array_equal(loaded[key], saved[key])
