@@ -1,17 +1,43 @@
 """Every recurrent cell that a builder's `cell=` can name, and the one function that makes a layer of it."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
 
-Cell = Literal["simple_rnn", "lstm", "gru"]
-"""The names that `cell=` takes."""
+from zoo import layers
+
+Cell = Literal[
+    "simple_rnn",
+    "lstm",
+    "lstm_forget_bias",
+    "lstm_peephole",
+    "lstm_coupled",
+    "lstm_layer_norm",
+    "gru",
+    "gru_reset_before",
+    "minimal_gated",
+]
+"""The names that `cell=` takes. `gru` resets after the product with the recurrent weights, as cuDNN does."""
+
+
+def _layer_of(
+    cell: Callable[..., Any], units: int, *, name: str, recurrent_dropout: float = 0.0, **options: Any
+) -> Any:
+    return keras.layers.RNN(cell(units, recurrent_dropout=recurrent_dropout, name=f"{name}_cell"), name=name, **options)
+
 
 CELLS: dict[Cell, Callable[..., Any]] = {
     "simple_rnn": keras.layers.SimpleRNN,
     "lstm": keras.layers.LSTM,
+    "lstm_forget_bias": functools.partial(_layer_of, layers.ForgetBiasLSTMCell),
+    "lstm_peephole": functools.partial(_layer_of, layers.PeepholeLSTMCell),
+    "lstm_coupled": functools.partial(_layer_of, layers.CoupledLSTMCell),
+    "lstm_layer_norm": functools.partial(_layer_of, layers.LayerNormLSTMCell),
     "gru": keras.layers.GRU,
+    "gru_reset_before": functools.partial(keras.layers.GRU, reset_after=False),
+    "minimal_gated": functools.partial(_layer_of, layers.MinimalGatedCell),
 }
 """Cell name -> a function from units and the arguments of `keras.layers.RNN` to a layer."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests import reference
 from tests.zoo.support import build, call
+from zoo import layers
 from zoo.cells import CELLS, Cell
 
 TIGHT = {"atol": 2e-6, "rtol": 1e-5}
@@ -116,3 +117,24 @@ def test_dropout_drops_the_same_features_at_every_step() -> None:
     dropped = np.asarray(model.get_layer("dropout_1")(np.ones((2, 5, 8), "float32"), training=True))
     assert set(np.unique(dropped)) == {0.0, 2.0}
     assert (dropped == dropped[:, :1]).all()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "lstm_peephole", "lstm_coupled", "lstm_layer_norm"])
+def test_the_forget_gate_starts_open(cell: str) -> None:
+    layer = CELLS[cell](5, name="layer")
+    layer.build((None, None, 3))
+    bias = np.asarray(layer.cell.bias)
+    gates = {"lstm_coupled": "fgo"}.get(cell, "ifgo")
+    expected = np.concatenate([np.full(5, float(gate == "f")) for gate in gates])
+    np.testing.assert_array_equal(bias, expected)
+
+
+def test_a_gated_cell_without_bias_is_refused() -> None:
+    with pytest.raises(ValueError, match="MinimalGatedCell has a bias in its equation, got use_bias=False"):
+        layers.MinimalGatedCell(3, use_bias=False)
+
+
+def test_the_height_of_the_forget_bias_survives_a_reload() -> None:
+    cell = layers.ForgetBiasLSTMCell(3, forget_bias=2.5)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
+    assert copy.forget_bias == 2.5

@@ -1,5 +1,17 @@
 """Cells and layers that Keras lacks; importing them lets saved models load without custom_objects."""
 
+from zoo.layers.coupled_lstm_cell import CoupledLSTMCell
+from zoo.layers.forget_bias_lstm_cell import ForgetBiasLSTMCell
+from zoo.layers.layer_norm_lstm_cell import LayerNormLSTMCell
+from zoo.layers.minimal_gated_cell import MinimalGatedCell
+from zoo.layers.peephole_lstm_cell import PeepholeLSTMCell
 from zoo.layers.tied_embedding import TiedEmbedding
 
-__all__ = ["TiedEmbedding"]
+__all__ = [
+    "CoupledLSTMCell",
+    "ForgetBiasLSTMCell",
+    "LayerNormLSTMCell",
+    "MinimalGatedCell",
+    "PeepholeLSTMCell",
+    "TiedEmbedding",
+]
