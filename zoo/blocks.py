@@ -1,10 +1,14 @@
 """The parts that builders share: what reads the input, and the stack of recurrent layers."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
-from zoo.cells import Cell, recurrent_layer
+from zoo.cells import Cell, Merge, recurrent_layer
+from zoo.layers import AttentionPooling, MaskedPooling
+
+Pooling = Literal["last", "mean", "max", "attention"]
+"""How a sequence of states becomes one vector."""
 
 
 def sequence_inputs(
@@ -64,6 +68,7 @@ def recurrent_stack(
     dropout: float,
     recurrent_dropout: float,
     return_sequences: bool,
+    merge: Merge = "concat",
 ) -> Any:
     """Stacks recurrent layers; each reads the sequence of states of the one below.
 
@@ -75,9 +80,11 @@ def recurrent_stack(
         dropout: Share of each layer's inputs that is dropped.
         recurrent_dropout: Share of the previous state that is dropped, inside of the recurrence.
         return_sequences: Whether the last layer gives every state or only the last one.
+        merge: How the states of two directions become one.
 
     Returns:
-        (batch, time, width) or (batch, width); the width is the last of units, twice that if bidirectional.
+        (batch, time, width) or (batch, width); the width is the last of units, twice that if two directions are
+        concatenated.
     """
     for i, width in enumerate(units, start=1):
         x = sequence_dropout(x, dropout, name=f"dropout_{i}")
@@ -87,10 +94,32 @@ def recurrent_stack(
             width,
             name=f"{cell}_{i}",
             bidirectional=bidirectional,
+            merge=merge,
             recurrent_dropout=recurrent_dropout,
             return_sequences=return_sequences or i < len(units),
         )(x)
     return x
+
+
+def recurrent_summary(x: Any, *, pooling: Pooling, dropout: float, **stack: Any) -> Any:
+    """Reads a sequence into one vector.
+
+    Args:
+        x: (batch, time, features).
+        pooling: The last state, or the mean, the maximum or a learned weighted mean of all states; padding is left out.
+        dropout: Share that is dropped of each layer's inputs and of the vector.
+        **stack: Further arguments of `recurrent_stack`.
+
+    Returns:
+        (batch, width).
+    """
+    # (batch, time, features) -> (batch, width) or (batch, time, width)
+    x = recurrent_stack(x, dropout=dropout, return_sequences=pooling != "last", **stack)
+    if pooling == "attention":
+        x = AttentionPooling(name="pooling")(x)
+    elif pooling != "last":
+        x = MaskedPooling(pooling, name="pooling")(x)
+    return keras.layers.Dropout(dropout, name="dropout")(x) if dropout else x
 
 
 def logits_head(x: Any, size: int) -> Any:

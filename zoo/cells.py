@@ -42,8 +42,19 @@ CELLS: dict[Cell, Callable[..., Any]] = {
 """Cell name -> a function from units and the arguments of `keras.layers.RNN` to a layer."""
 
 
+Merge = Literal["concat", "sum", "ave", "mul"]
+"""How the states of two directions become one vector, as `keras.layers.Bidirectional` names it."""
+
+
 def recurrent_layer(
-    cell: Cell, units: int, *, name: str, bidirectional: bool = False, recurrent_dropout: float = 0.0, **options: Any
+    cell: Cell,
+    units: int,
+    *,
+    name: str,
+    bidirectional: bool = False,
+    merge: Merge = "concat",
+    recurrent_dropout: float = 0.0,
+    **options: Any,
 ) -> Any:
     """Makes one recurrent layer.
 
@@ -51,12 +62,16 @@ def recurrent_layer(
         cell: A key of `CELLS`.
         units: Width of the state.
         name: The layer's name; a bidirectional one is called `bidirectional_<name>`.
-        bidirectional: Whether a second layer reads the sequence backwards; outputs are concatenated.
+        bidirectional: Whether a second layer reads the sequence backwards.
+        merge: How the outputs of the two directions become one.
         recurrent_dropout: Share of the previous state that is dropped, one mask a sequence.
         **options: Arguments of `keras.layers.RNN`, such as `return_sequences`.
 
     Returns:
-        A layer from (batch, time, features) to (batch, time, units) or (batch, units), twice as wide if bidirectional.
+        A layer from (batch, time, features) to (batch, time, units) or (batch, units), twice as wide if two directions
+        are concatenated.
     """
     layer = CELLS[cell](units, recurrent_dropout=recurrent_dropout, name=name, **options)
-    return keras.layers.Bidirectional(layer, name=f"bidirectional_{name}") if bidirectional else layer
+    if not bidirectional:
+        return layer
+    return keras.layers.Bidirectional(layer, merge_mode=merge, name=f"bidirectional_{name}")

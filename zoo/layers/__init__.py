@@ -1,16 +1,20 @@
 """Cells and layers that Keras lacks; importing them lets saved models load without custom_objects."""
 
+from zoo.layers.attention_pooling import AttentionPooling
 from zoo.layers.coupled_lstm_cell import CoupledLSTMCell
 from zoo.layers.forget_bias_lstm_cell import ForgetBiasLSTMCell
 from zoo.layers.layer_norm_lstm_cell import LayerNormLSTMCell
+from zoo.layers.masked_pooling import MaskedPooling
 from zoo.layers.minimal_gated_cell import MinimalGatedCell
 from zoo.layers.peephole_lstm_cell import PeepholeLSTMCell
 from zoo.layers.tied_embedding import TiedEmbedding
 
 __all__ = [
+    "AttentionPooling",
     "CoupledLSTMCell",
     "ForgetBiasLSTMCell",
     "LayerNormLSTMCell",
+    "MaskedPooling",
     "MinimalGatedCell",
     "PeepholeLSTMCell",
     "TiedEmbedding",

@@ -8,8 +8,8 @@ class GatedCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]  # keras ship
     """What gated cells share: the weights of all gates side by side, recurrent dropout, the form of the states.
 
     Weights: `kernel` W (features, gates x units), `recurrent_kernel` U (units, gates x units) and `bias` b
-    (gates x units), in the order in which the cell's equation names its gates. Standing on Keras's own cell keeps its arguments
-    (initialisers, regularisers, constraints, dropout) and lets `keras.layers.RNN` manage the dropout masks.
+    (gates x units), in the order in which the cell's equation names its gates. Standing on Keras's own cell keeps its
+    arguments (initialisers, regularisers, constraints, dropout) and lets `keras.layers.RNN` manage the dropout masks.
     """
 
     gates: ClassVar[int]
