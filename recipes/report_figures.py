@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ THEME: dict[str, tuple[str, str]] = {
 LIGHT = {name: light for name, (light, _) in THEME.items()}
 DARK = {name: dark for name, (_, dark) in THEME.items()}
 
-# Matplotlib draws text as text: the page's own font, selectable, a tenth of the bytes. The salt makes ids repeatable.
-_SVG_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "seqzoo"}
 _NOT_PLOTTED = frozenset({"epoch"})
 
 
@@ -91,7 +90,10 @@ def inline_svg(figure: Figure, label: str) -> Markup:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context(_SVG_SETTINGS):
+    # Text stays text: the page's own font, selectable, a tenth of the bytes. The salt makes ids repeatable.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "seqzoo"}), warnings.catch_warnings():
+        # The browser has the letters that Matplotlib's font lacks; only the layout's measure is a guess then.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]

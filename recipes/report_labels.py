@@ -66,7 +66,7 @@ def _worst_confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
     mistakes = counts - np.diag(np.diag(counts))
     if not mistakes.any():
         return f"All {counts.sum()} right: no class was taken for another."
-    truth, predicted = np.unravel_index(int(mistakes.argmax()), mistakes.shape)
+    truth, predicted = divmod(int(mistakes.argmax()), len(labels))
     often = mistakes.max()
     times = "once" if often == 1 else f"{often} times"
     return (f"{mistakes.sum()} of {counts.sum()} wrong. Most frequent: {labels[truth]} taken for {labels[predicted]}, "

@@ -68,6 +68,13 @@ def test_a_run_that_diverged_says_so() -> None:
     assert "not finite in 1 of 1" in everywhere
 
 
+def test_letters_that_matplotlib_lacks_stay_text_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    figure, axes = report.themed_axes()
+    axes.set_title("注意 🙂")
+    assert "注意 🙂" in report.inline_svg(figure, "attention")
+    assert not recwarn.list
+
+
 def test_figures_repeat_and_stay_apart() -> None:
     first, second = report.learning_curves(history(6)), report.learning_curves(history(6))
     assert first == second
