@@ -1,0 +1,75 @@
+"""What all words of the command share."""
+
+import abc
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import tyro
+
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""A flag that is off unless it is given."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command(abc.ABC):
+    """A word of the command with its options; its docstring is its help."""
+
+    json: Switch = False
+    """Print the result as JSON, for scripts."""
+    verbose: Switch = False
+    """Show TensorFlow's own messages, and where an error came from."""
+
+    @abc.abstractmethod
+    def execute(self) -> int:
+        """Does the work.
+
+        Returns:
+            The exit code: 0 fine, 1 the work failed.
+        """
+
+
+def print_json(content: Any) -> None:
+    """Prints a result for scripts.
+
+    Args:
+        content: Dictionaries, lists, numbers, texts.
+    """
+    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
+    """Prints a table for people.
+
+    Args:
+        columns: The headings.
+        rows: One sequence of cells a row, numbers to four digits.
+        title: Stands above it.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    for index, name in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[index], (int, float)) or row[index] is None for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        # Text, not markup: a name with brackets prints as it is.
+        table.add_row(*(Text(_readable(cell)) for cell in row))
+    # A file or a pipe has no width: long cells are not folded there.
+    console = Console(highlight=False)
+    console.print(table, width=None if console.is_terminal else 1000, crop=False)
+
+
+def _readable(cell: object) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

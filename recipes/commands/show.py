@@ -1,0 +1,142 @@
+"""`seqzoo show NAME`: everything about a recipe or a model."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import tyro
+
+import recipes
+from recipes.commands.command import Command, print_json, print_table
+from recipes.errors import UsageError
+from recipes.fields import describe, near_match
+from recipes.recipe import RECIPES, field_types
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Show(Command):
+    """Show a recipe or a model: what it does, its fields, its size."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """A recipe or a model, as seqzoo list names them."""
+
+    def execute(self) -> int:
+        """Prints the entry."""
+        import zoo
+
+        if self.name in RECIPES:
+            entry = _recipe(self.name)
+        elif self.name in zoo.list_models():
+            entry = _model(self.name)
+        else:
+            known = recipes.list_recipes() + zoo.list_models()
+            raise UsageError(f"unknown recipe or model {self.name!r}{near_match(self.name, known)}")
+        if self.json:
+            print_json(entry)
+        else:
+            _print(entry)
+        return 0
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    recipe = recipes.get_recipe(name)
+    data = recipe.load_data()
+    model = recipe.build_model(data)
+    docs = _field_docs(type(recipe))
+    fields = [
+        {
+            "field": field,
+            "type": describe(annotation),
+            "default": _plain(getattr(recipe, field)),
+            "meaning": docs[field],
+        }
+        for field, annotation in field_types(type(recipe)).items()
+    ]
+    return {
+        "kind": "recipe",
+        "name": name,
+        "description": _dedent(type(recipe).__doc__),
+        "facts": {
+            "data": data.summary,
+            "examples": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+            "model": model.name,
+            "parameters": model.count_params(),
+        },
+        "fields": fields,
+    }
+
+
+def _model(name: str) -> dict[str, Any]:
+    import zoo
+
+    spec = zoo.get_spec(name)
+    fields = [
+        {
+            "field": field.name,
+            "type": field.type,
+            "default": "(required)" if field.required else _plain(field.default),
+            "meaning": field.doc,
+        }
+        for field in spec.fields.values()
+    ]
+    required = {field: spec.tiny[field] for field in spec.tiny if spec.fields[field].required or field in _INPUT_SIZES}
+    return {
+        "kind": "model",
+        "name": name,
+        "description": spec.docstring.split("\nArgs:")[0].strip(),
+        "facts": {
+            "shape": str(spec.shape),
+            "streamable": spec.streamable,
+            "inputs": {tensor: str(axes) for tensor, axes in spec.inputs.items()},
+            "outputs": {tensor: str(axes) for tensor, axes in spec.outputs.items()},
+            "parameters": {
+                _call(spec.tiny): zoo.create_model(name, **spec.tiny).count_params(),
+                _call(required): zoo.create_model(name, **required).count_params(),
+            },
+            "formats": _formats(spec.unsupported),
+            "references": list(spec.references),
+        },
+        "fields": fields,
+    }
+
+
+# Optional in the signature, since one of two is needed: a builder with defaults else lacks its input.
+_INPUT_SIZES = ("features", "vocabulary")
+
+
+def _formats(unsupported: Any) -> dict[str, str]:
+    import export
+
+    return {name: unsupported.get(name, "yes") for name in export.FORMATS}
+
+
+def _call(fields: Any) -> str:
+    return ", ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _field_docs(recipe: type[Any]) -> dict[str, str]:
+    # tyro reads the docstrings that follow the fields for its help; what it finds is what is shown here.
+    from tyro._docstrings import get_field_docstring
+
+    return {name: get_field_docstring(recipe, name, ()) or "" for name in field_types(recipe)}
+
+
+def _dedent(text: str | None) -> str:
+    import inspect
+
+    return inspect.cleandoc(text or "")
+
+
+def _print(entry: dict[str, Any]) -> None:
+    print(f"{entry['name']} ({entry['kind']})\n\n{entry['description']}\n")
+    for name, value in entry["facts"].items():
+        if isinstance(value, dict):
+            value = "; ".join(
+                f"{key}: {inner:,}" if isinstance(inner, int) else f"{key}: {inner}" for key, inner in value.items()
+            )
+        print(f"{name}: {'; '.join(value) if isinstance(value, list) else value}")
+    columns = ("field", "type", "default", "meaning")
+    print_table(columns, [[str(field[column]) for column in columns] for field in entry["fields"]])

@@ -1,0 +1,208 @@
+"""A run's folder: what stands where, and who may write into it."""
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipes.errors import RecipeError, UsageError
+from recipes.fields import near_match
+from recipes.files import PARTIAL, clear_partials, naming, read_json, write_json
+from recipes.recipe import RECIPES, RecipeConfig, configure, recipe_name
+from recipes.versions import git_commit, versions
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The places in a run's folder.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every field, the versions, the seed, the git commit."""
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A line for each epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a resumed run starts from."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The trained model, with the weights of its best epoch."""
+        return self.path / "model.keras"
+
+    @property
+    def exports(self) -> Path:
+        """The artifacts, each verified, with their manifest."""
+        return self.path / "exports"
+
+    @property
+    def results(self) -> Path:
+        """What came out, for scripts."""
+        return self.path / "results.json"
+
+    @property
+    def report(self) -> Path:
+        """What came out, for people."""
+        return self.path / "report.html"
+
+
+def default_folder(name: str) -> Path:
+    """Where a recipe's run goes unless the user says otherwise."""
+    return Path("runs") / name
+
+
+def begin(name: str, path: Path, overrides: Mapping[str, Any], *, resume: bool, overwrite: bool) -> RecipeConfig:
+    """Makes a run's folder ready, or finds out how to go on in it.
+
+    Args:
+        name: The recipe's name.
+        path: The folder.
+        overrides: The fields that the user gave.
+        resume: Go on with the run in the folder; start it where a kill came before it had begun.
+        overwrite: Throw away the run in the folder.
+
+    Returns:
+        The recipe, its settings those of the folder where it is resumed.
+
+    Raises:
+        UsageError: Both switches, an unknown name or a bad field.
+        RecipeError: The folder is there and no switch is given, it is no run's, or its settings differ.
+    """
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a run, --overwrite throws it away: give one of them")
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe {name!r}{near_match(name, RECIPES)}")
+    recipe = configure(RECIPES[name](), overrides)
+    folder = RunFolder(path)
+    _admit(folder, resume=resume, overwrite=overwrite)
+    if resume and folder.config.exists():
+        return _continue(folder, name, overrides)
+    if overwrite:
+        _clear(folder)
+    _start(folder, recipe)
+    return recipe
+
+
+def stored_recipe(path: Path) -> RecipeConfig:
+    """Reads which recipe a folder holds, with which settings.
+
+    Args:
+        path: A run's folder.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        RecipeError: It is no run's folder, damaged, or written by another version.
+    """
+    folder = RunFolder(path)
+    if not folder.config.exists():
+        raise RecipeError(f"{path} is no run's folder: it has no config.json")
+    content = read_json(folder.config)
+    try:
+        return configure(RECIPES[content["recipe"]](), content["fields"])
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        raise RecipeError(f"{folder.config} was written by another version: {error}") from error
+
+
+def fields_of(recipe: RecipeConfig) -> dict[str, Any]:
+    """A recipe's fields as JSON holds them: tuples as lists."""
+    fields = dataclasses.asdict(recipe)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
+def command_line(recipe: RecipeConfig, path: Path) -> str:
+    """The command that makes a run, its defaults left out.
+
+    Args:
+        recipe: With its settings.
+        path: The run's folder.
+
+    Returns:
+        Such as `"seqzoo run digits --epochs 5 --units 64 64"`.
+    """
+    name = recipe_name(type(recipe))
+    words = ["seqzoo", "run", name]
+    for field in dataclasses.fields(recipe):
+        value, option = getattr(recipe, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return " ".join(words + (["--out", str(path)] if path != default_folder(name) else []))
+
+
+def _admit(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    path = folder.path
+    with naming("read", path):
+        if not path.exists():
+            return
+        if not path.is_dir():
+            raise RecipeError(f"{path} is a file; name a folder with --out")
+        if not (resume or overwrite):
+            raise RecipeError(f"{path} exists; --resume goes on with its run, --overwrite throws it away")
+        strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith(PARTIAL)]
+    if strangers and not folder.config.exists():
+        raise RecipeError(f"{path} is no run's folder (it holds {sorted(strangers)[0]}, no config.json): left alone")
+
+
+def _continue(folder: RunFolder, name: str, overrides: Mapping[str, Any]) -> RecipeConfig:
+    recipe = stored_recipe(folder.path)
+    if recipe_name(type(recipe)) != name:
+        raise RecipeError(f"{folder.path} holds a run of {recipe_name(type(recipe))!r}, not of {name!r}")
+    wanted = configure(recipe, overrides)
+    for field in dataclasses.fields(recipe):
+        before, now = getattr(recipe, field.name), getattr(wanted, field.name)
+        if before != now:
+            raise RecipeError(
+                f"the run in {folder.path} has {field.name}={before}, not {now}: resume it without "
+                f"--{field.name.replace('_', '-')}, or start again with --overwrite"
+            )
+    clear_partials(folder.path)
+    with naming("write", folder.checkpoints):
+        folder.checkpoints.mkdir(exist_ok=True)
+    return recipe
+
+
+def _clear(folder: RunFolder) -> None:
+    with naming("clear", folder.path):
+        entries = list(folder.path.iterdir()) if folder.path.exists() else []
+        # config.json goes last: until then a kill leaves what --resume and --overwrite know as a run's folder.
+        for entry in sorted(entries, key=lambda entry: entry == folder.config):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def _start(folder: RunFolder, recipe: RecipeConfig) -> None:
+    with naming("write", folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    write_json(
+        folder.config,
+        {
+            "recipe": recipe_name(type(recipe)),
+            "command": command_line(recipe, folder.path),
+            "seed": recipe.seed,
+            "fields": fields_of(recipe),
+            "versions": versions(),
+            "git_commit": git_commit(),
+        },
+    )
+    with naming("write", folder.checkpoints):
+        folder.checkpoints.mkdir(exist_ok=True)

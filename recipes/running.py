@@ -1,0 +1,169 @@
+"""From a recipe's name to a folder: train, judge, export, verify, measure, report."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+
+from recipes import artifacts, devices, pages, training
+from recipes.checkpoints import Progress
+from recipes.console import Console
+from recipes.errors import Interrupted, RecipeError, first_line
+from recipes.files import read_json, write_atomically, write_json
+from recipes.judging import keras_predict
+from recipes.loading import load_model
+from recipes.recipe import Data, RecipeConfig, recipe_name
+from recipes.run_folder import RunFolder, begin, default_folder
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run has made.
+
+    Attributes:
+        folder: Where it stands.
+        config: The recipe with its settings.
+        data: What it was trained and judged on.
+        model: The trained Keras model, with the weights of its best epoch.
+        metrics: The test metrics.
+        results: What `results.json` holds: the metrics, each artifact's measurements, the time each phase took.
+    """
+
+    folder: Path
+    config: RecipeConfig
+    data: Data
+    model: keras.Model
+    metrics: dict[str, float]
+    results: dict[str, Any]
+
+
+def run(
+    name: str,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    **fields: Any,
+) -> Run:
+    """Trains a recipe, exports the model to every format, verifies and measures each file, writes the report.
+
+    Args:
+        name: The recipe, see `recipes.list_recipes`.
+        out: The run's folder; `runs/<name>` unless given. It must not exist yet, or one of the next two be set.
+        resume: Go on with the run in the folder, from its last complete epoch.
+        overwrite: Throw away the run in the folder.
+        quiet: Say nothing on the way.
+        **fields: The recipe's fields that differ from their defaults.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: An unknown recipe or field, or a value that the field does not allow.
+        RecipeError: The folder is in the way, a file could not be written, training diverged, or an artifact failed
+            its verification (it is then deleted from `exports/`).
+        Interrupted: Ctrl-C; says how to go on.
+    """
+    path = Path(out) if out is not None else default_folder(name)
+    console = Console(quiet)
+    try:
+        recipe = begin(name, path, fields, resume=resume, overwrite=overwrite)
+        return _Runner(recipe, RunFolder(path), console).run()
+    except KeyboardInterrupt:
+        again = f"seqzoo run {name}" + (f" --out {out}" if out is not None else "")
+        raise Interrupted(f"stopped; go on with: {again} --resume") from None
+
+
+class _Runner:
+    """The phases of a run. Each can be done again: it overwrites what a kill may have left of it."""
+
+    def __init__(self, recipe: RecipeConfig, folder: RunFolder, console: Console) -> None:
+        self.recipe, self.folder, self.console = recipe, folder, console
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> Run:
+        with training.numerics(self.recipe):
+            data = self._timed("load data", self.recipe.load_data)
+            done = self._finished()
+            model, progress = (load_model(self.folder.model), None) if done else self._train(data)
+        if done:
+            self.console.say(f"the run in {self.folder.path} is complete")
+            return self._result(data, model, done)
+        # Here, and nowhere before, the test part is looked at.
+        verdict = self.recipe.judge(keras_predict(model)(data.test.inputs), data.test)
+        self.console.say("test: " + ", ".join(f"{name} {value:.4f}" for name, value in verdict.metrics.items()))
+        exported = self._timed("export", lambda: artifacts.export_all(model, data, self.folder.exports, self.console))
+        rows = self._timed("measure", lambda: artifacts.measure(self.recipe, data, exported.artifacts))
+        write_json(self.folder.exports / artifacts.BENCHMARK, rows)
+        results = self._results(verdict.metrics, rows, exported.failures)
+        pages.write(self.recipe, self.folder, data, model, verdict, results, list(progress.rows))
+        # Written last: a folder with results is complete.
+        write_json(self.folder.results, results)
+        self.console.say(f"report: {self.folder.report}")
+        if exported.failures:
+            raise RecipeError("; ".join(exported.failures))
+        return self._result(data, model, results)
+
+    def _train(self, data: Data) -> tuple[keras.Model, Progress]:
+        recipe = self.recipe
+        model = recipe.build_model(data)
+        self._introduce(data, model)
+        objective = recipe.objective()
+        training.compile_model(model, recipe, objective, data)
+        progress = self._timed(
+            "train",
+            lambda: training.fit(recipe, model, objective, data, folder=self.folder.path, console=self.console),
+        )
+        best = progress.rows[progress.best_epoch - 1][progress.monitor]
+        self.console.say(f"best epoch {progress.best_epoch} of {progress.epochs}: {progress.monitor} {best:.4f}")
+        write_atomically(self.folder.model, lambda partial: _save(model, partial))
+        return model, progress
+
+    def _introduce(self, data: Data, model: keras.Model) -> None:
+        parts = ", ".join(f"{len(getattr(data, part)):,} {part}" for part in ("train", "validation", "test"))
+        self.console.say(f"{recipe_name(type(self.recipe))}: {data.summary} ({parts})")
+        self.console.say(
+            f"training {model.count_params():,} weights on {devices.device_name()}, {self.recipe.precision}"
+        )
+        for layer in devices.recurrent_layers(model):
+            self.console.say(f"  {layer}")
+
+    def _finished(self) -> dict[str, Any] | None:
+        if not (self.folder.results.exists() and self.folder.report.exists() and self.folder.model.exists()):
+            return None
+        results = read_json(self.folder.results)
+        return None if results["failures"] else results
+
+    def _results(self, metrics: dict[str, float], rows: list[dict[str, Any]], failures: list[str]) -> dict[str, Any]:
+        return {
+            "recipe": recipe_name(type(self.recipe)),
+            "metrics": metrics,
+            "artifacts": rows,
+            "failures": failures,
+            "device": devices.device_name(),
+            "seconds": {phase: round(spent, 2) for phase, spent in self.seconds.items()},
+        }
+
+    def _result(self, data: Data, model: keras.Model, results: dict[str, Any]) -> Run:
+        return Run(self.folder.path, self.recipe, data, model, dict(results["metrics"]), results)
+
+    def _timed(self, phase: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        done = work()
+        self.seconds[phase] = time.perf_counter() - start
+        return done
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    try:
+        model.save(path)
+    except OSError:
+        raise
+    except Exception as error:  # h5py and zipfile report a full disk with errors of their own
+        raise RecipeError(f"cannot write the model: {first_line(error)}") from error
