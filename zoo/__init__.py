@@ -1,11 +1,12 @@
 """A zoo of recurrent sequence models for Keras 3, by name: `zoo.create_model("sequence_classifier", ...)`."""
 
-from zoo import bidirectional, many_to_many, many_to_one
+from zoo import bidirectional, deep, many_to_many, many_to_one
 from zoo.registry import create_model, get_spec, list_models, register_model
 
 __all__ = [
     "bidirectional",
     "create_model",
+    "deep",
     "get_spec",
     "list_models",
     "many_to_many",

@@ -2,6 +2,7 @@
 
 from zoo.layers.attention_pooling import AttentionPooling
 from zoo.layers.coupled_lstm_cell import CoupledLSTMCell
+from zoo.layers.deep_transition_cell import DeepTransitionCell
 from zoo.layers.forget_bias_lstm_cell import ForgetBiasLSTMCell
 from zoo.layers.layer_norm_lstm_cell import LayerNormLSTMCell
 from zoo.layers.masked_pooling import MaskedPooling
@@ -12,6 +13,7 @@ from zoo.layers.tied_embedding import TiedEmbedding
 __all__ = [
     "AttentionPooling",
     "CoupledLSTMCell",
+    "DeepTransitionCell",
     "ForgetBiasLSTMCell",
     "LayerNormLSTMCell",
     "MaskedPooling",
