@@ -1,0 +1,137 @@
+"""The inputs on which an artifact is compared with its model: unseen, random, and mean where it matters."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from export.domains import Domain
+from export.ports import Port
+
+Arrays = dict[str, np.ndarray]
+_SHORT, _LONG = 7, 33  # steps; longer than any traced default, no multiple of a chunk
+_LEFT = "padding on the left"
+_PADDINGS = ("full, short, empty and broken rows", _LEFT)
+_EXTREME = 20.0  # saturates every gate
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One set of inputs.
+
+    Attributes:
+        name: What is special about it.
+        inputs: The arrays.
+        optional: The model itself may refuse it: two sequences of different lengths, say.
+    """
+
+    name: str
+    inputs: Arrays
+    optional: bool
+
+
+def make_cases(
+    ports: Sequence[Port],
+    domains: Mapping[str, Domain],
+    *,
+    batch: Sequence[int] = (1, 2, 5),
+    time: Sequence[int] = (1, _SHORT, _LONG),
+    seed: int = 0,
+) -> Iterator[Case]:
+    """The grid: batches, lengths, padding patterns, extreme values, ids at both ends.
+
+    Args:
+        ports: The model's inputs.
+        domains: What values they take.
+        batch: Batch sizes for inputs whose batch is dynamic.
+        time: Lengths for inputs whose time axis is dynamic.
+        seed: Of the random numbers.
+    """
+    maker = _Maker(ports, domains, np.random.default_rng(seed))
+    longest, most = max(time), max(batch)
+    for name in _PADDINGS if maker.has_padding else []:
+        yield maker.case(name, most, _SHORT, padding=name)
+    for size in batch if any(port.shape and port.shape[0] is None for port in ports) else [most]:
+        for length in time if maker.sequences else [longest]:
+            yield maker.case(f"batch {size}, time {length}", size, length, optional=length != longest)
+    for name in _PADDINGS if maker.has_padding else []:
+        yield maker.case(f"{name}, time {longest}", most, longest, padding=name)
+    yield maker.case("extreme values", most, longest, scale=_EXTREME, optional=True)
+    yield maker.case("ids at both ends", most, longest, ends=True)
+    if maker.sequences > 1:
+        yield maker.case("sequences of different lengths", most, longest, stagger=True, optional=True)
+
+
+class _Maker:
+    def __init__(self, ports: Sequence[Port], domains: Mapping[str, Domain], rng: np.random.Generator) -> None:
+        self._ports = ports
+        self._domains = domains
+        self._rng = rng
+        self.sequences = sum(len(port.shape) > 1 and port.shape[1] is None for port in ports)
+        self.has_padding = any(
+            self._domains[port.name].padding is not None or port.dtype == "bool"
+            for port in ports
+            if len(port.shape) > 1
+        )
+
+    def case(
+        self,
+        name: str,
+        batch: int,
+        time: int,
+        *,
+        scale: float = 1.0,
+        ends: bool = False,
+        padding: str | None = None,
+        stagger: bool = False,
+        optional: bool = False,
+    ) -> Case:
+        arrays: Arrays = {}
+        for index, port in enumerate(self._ports):
+            length = time + 2 * index if stagger else time
+            shape = _concrete(port.shape, batch, length)
+            arrays[port.name] = self._values(port, shape, scale, ends)
+        for port in self._ports:
+            if len(port.shape) > 1 and padding is not None:
+                self._pad(port, arrays, padding)
+        return Case(name, arrays, optional)
+
+    def _values(self, port: Port, shape: tuple[int, ...], scale: float, ends: bool) -> np.ndarray:
+        if port.dtype == "bool":
+            return np.ones(shape, bool)
+        if not np.issubdtype(np.dtype(port.dtype), np.integer):
+            return (scale * self._rng.normal(size=shape)).astype(port.dtype)
+        domain = self._domains[port.name]
+        size = domain.size or 10
+        # The padding value would mask at random places; that is what the padded cases are for.
+        low = 1 if domain.padding == 0 and size > 1 else 0
+        values = self._rng.integers(low, size, shape)
+        if ends:
+            values = np.where(self._rng.random(shape) < 0.5, low, size - 1)
+        return values.astype(port.dtype)
+
+    def _pad(self, port: Port, arrays: Arrays, pattern: str) -> None:
+        padding = 0.0 if port.dtype == "bool" else self._domains[port.name].padding
+        if padding is None:
+            return
+        array = arrays[port.name]
+        batch, time = array.shape[:2]
+        masked = np.zeros((batch, time), bool)
+        for row in range(batch):
+            cut = int(self._rng.integers(1, max(2, time)))
+            if pattern == _LEFT:
+                masked[row, :cut] = row % 2 == 1
+            elif row % 5 == 1:
+                masked[row, cut:] = True
+            elif row % 5 == 2:
+                masked[row] = True
+            elif row % 5 == 3:
+                masked[row] = self._rng.random(time) < 0.4
+            elif row % 5 == 4:
+                masked[row, time // 2 :] = True
+        array[masked] = padding
+
+
+def _concrete(shape: tuple[int | None, ...], batch: int, time: int) -> tuple[int, ...]:
+    dynamic = {0: batch, 1: time}
+    return tuple(dynamic.get(axis, 8) if size is None else size for axis, size in enumerate(shape))

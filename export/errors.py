@@ -1,0 +1,32 @@
+class SeqzooExportError(Exception):
+    """Base of all errors that `export` raises; its text is one line for the user."""
+
+
+class ExportError(SeqzooExportError):
+    """The model cannot be written in the requested format; says which layer or op, and what to do."""
+
+
+class ArtifactError(SeqzooExportError):
+    """An artifact on disk cannot be read or run: missing, truncated, or fed with unfit inputs."""
+
+
+class VerificationError(SeqzooExportError):
+    """An artifact does not do what its Keras model does.
+
+    Attributes:
+        report: The `VerifyReport` with every miss.
+    """
+
+    def __init__(self, message: str, report: object) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """The line of a converter's message that says what is wrong.
+
+    Converters prepend pages of locations; MLIR marks the one useful line with `error:`.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    marked = [line.split("error:", 1)[1].strip() for line in lines if "error:" in line]
+    return (marked or lines or [type(error).__name__])[0][:limit]

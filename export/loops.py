@@ -1,0 +1,238 @@
+"""The recurrence as a while loop over time, with all that does not depend on the state hoisted out of it.
+
+A built-in cell's input projection `x W + b` is one matrix product for the whole sequence; the loop's body does only the
+recurrent product and the gates.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from export.recurrence import CellRun, States
+from export.tensors import dims, reshape, where
+
+Step = Callable[[tf.Tensor, States], tuple[tf.Tensor, States]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """A loop over time, ready to run.
+
+    Attributes:
+        step: (input, states) -> (output, states).
+        xs: (time, batch, ...) inputs of the step.
+        states: Initial states.
+        count: (batch,) steps of each row, or None for all.
+    """
+
+    step: Step
+    xs: tf.Tensor
+    states: States
+    count: tf.Tensor | None
+    hold: bool
+
+    @property
+    def steps(self) -> Any:
+        """How many steps the longest row has."""
+        return dims(self.xs)[0] if self.count is None else tf.reduce_max(self.count)
+
+    @property
+    def invariants(self) -> list[tf.TensorShape]:
+        """The states' shapes over the loop; the batch is as dynamic as the inputs'."""
+        batch = self.xs.shape[1]
+        return [tf.TensorShape([batch, *s.shape[1:]] if s.shape.rank else []) for s in self.states]
+
+    def advance(self, t: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        """Step t; rows that have ended hold their states."""
+        output, new = self.step(tf.gather(self.xs, t), states)
+        if self.count is not None and self.hold:
+            running = t < self.count
+            new = [where(running, after, before) for after, before in zip(new, states, strict=True)]
+        return output, new
+
+
+class Collect(Protocol):
+    """Runs a loop and collects its outputs; the part in which the runtimes differ."""
+
+    def __call__(self, loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
+        """-> (outputs (time, batch, ...), final states); `output` describes one step's output (batch, ...)."""
+
+
+class LoopEngine:
+    """Runs a cell as a while loop, its input projection hoisted where the cell's equations are known.
+
+    Args:
+        collect: How outputs are collected.
+        why_not_native: For targets with a native op: the reason that goes with every loop.
+    """
+
+    def __init__(self, collect: Collect) -> None:
+        self._collect = collect
+
+    def form(self, cell: Any) -> tuple[str, str]:
+        """-> (the form that this cell takes, why it is not the hoisted one)."""
+        if type(cell) in _HOIST:
+            return "while loop, input projection hoisted", ""
+        return "while loop", f"{type(cell).__name__} is no built-in cell, so the loop holds the whole of it"
+
+    def __call__(self, run: CellRun) -> tuple[tf.Tensor | None, tf.Tensor, States]:
+        """Runs the loop; see `recurrence.Engine`."""
+        step, xs = _split(run)
+        output = _output_spec(step, xs, run.states)
+        if run.outputs:
+            loop = Loop(step, xs, run.states, run.count, hold=True)
+            outputs, states = self._collect(loop, output)
+            return outputs, outputs[-1], states
+        if type(run.cell) in _HOIST:  # the output is the first state
+            states = _final_states(Loop(step, xs, run.states, run.count, hold=True))
+            return None, states[0], states
+        zeros = tf.zeros([dims(xs)[1], *output.shape[1:]], output.dtype)
+        last, *states = _final_states(Loop(_carrying_output(step), xs, [zeros, *run.states], run.count, hold=True))
+        return None, last, states
+
+
+def _split(run: CellRun) -> tuple[Step, tf.Tensor]:
+    """-> (the part of the cell that stays in the loop, what it takes of each step)."""
+    if type(run.cell) in _HOIST:
+        hoisted = _HOIST[type(run.cell)](run.cell)
+        time, batch, features = dims(run.xs)
+        z = tf.matmul(
+            reshape(run.xs, [-1, features]), hoisted.kernel
+        )  # 2-D: one FULLY_CONNECTED, not a batched product
+        z = z if hoisted.bias is None else z + hoisted.bias
+        return hoisted.step, reshape(z, [time, batch, hoisted.kernel.shape[-1]])
+
+    def whole_cell(x: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        output, new = run.cell(x, keras.tree.pack_sequence_as(run.nested, states))
+        return output, keras.tree.flatten(new)
+
+    return whole_cell, run.xs
+
+
+def _output_spec(step: Step, xs: tf.Tensor, states: States) -> tf.TensorSpec:
+    """What one step gives. The ops that this adds to the graph feed nothing, and are pruned."""
+    output, _ = step(xs[0], states)
+    return tf.TensorSpec(output.shape, output.dtype)
+
+
+def _carrying_output(step: Step) -> Step:
+    def carrying(x: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        output, new = step(x, states[1:])
+        return output, [output, *new]
+
+    return carrying
+
+
+def _final_states(loop: Loop) -> States:
+    def body(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (t + 1, *loop.advance(t, list(states))[1])
+
+    _, *final = tf.while_loop(
+        lambda t, *_: t < loop.steps,
+        body,
+        (tf.constant(0), *loop.states),
+        shape_invariants=(tf.TensorShape([]), *loop.invariants),
+    )
+    return list(final)
+
+
+def collect_in_array(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
+    """Collects in a TensorArray: TensorFlow's own way; ONNX makes it a Loop's scan output."""
+    size = dims(loop.xs)[0]
+    array = tf.TensorArray(output.dtype, size=size, element_shape=output.shape)
+
+    def body(t: tf.Tensor, array: tf.TensorArray, *states: tf.Tensor) -> tuple[Any, ...]:
+        y, new = loop.advance(t, list(states))
+        return (t + 1, array.write(t, y), *new)
+
+    _, array, *final = tf.while_loop(
+        lambda t, *_: t < size,
+        body,
+        (tf.constant(0), array, *loop.states),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape(None), *loop.invariants),
+    )
+    return array.stack(), final
+
+
+@dataclasses.dataclass(frozen=True)
+class Hoisted:
+    """A cell in two parts: z = x kernel + bias for all steps at once, then `step(z_t, states)`."""
+
+    kernel: tf.Tensor
+    bias: tf.Tensor | None
+    step: Step
+
+
+def _tensor(variable: Any) -> Any:
+    return None if variable is None else tf.convert_to_tensor(variable)
+
+
+def _gates(activation: Callable[[Any], Any], z: tf.Tensor, count: int) -> list[tf.Tensor]:
+    """Applies the activation to `count` gates that lie side by side."""
+    if activation is keras.activations.sigmoid:  # elementwise, so one op serves all gates; softmax would differ
+        return list(tf.split(activation(z), count, axis=-1))
+    return [activation(gate) for gate in tf.split(z, count, axis=-1)]
+
+
+def _hoist_lstm(cell: keras.layers.LSTMCell) -> Hoisted:
+    recurrent = _tensor(cell.recurrent_kernel)
+
+    def step(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        h, c = states
+        zi, zf, zc, zo = tf.split(z + tf.matmul(h, recurrent), 4, axis=-1)
+        i, f, o = (cell.recurrent_activation(gate) for gate in (zi, zf, zo))
+        c = f * c + i * cell.activation(zc)
+        h = o * cell.activation(c)
+        return h, [h, c]
+
+    return Hoisted(_tensor(cell.kernel), _tensor(cell.bias), step)
+
+
+def _hoist_gru(cell: keras.layers.GRUCell) -> Hoisted:
+    units = cell.units
+    recurrent, bias = _tensor(cell.recurrent_kernel), _tensor(cell.bias)
+    # reset_after keeps two biases, (2, 3 units): the input's and the recurrent product's.
+    input_bias, recurrent_bias = (bias[0], bias[1]) if bias is not None and cell.reset_after else (bias, None)
+
+    def reset_after(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        (h,) = states
+        inner = tf.matmul(h, recurrent)
+        inner = inner if recurrent_bias is None else inner + recurrent_bias
+        x_gates, x_candidate = tf.split(z, [2 * units, units], axis=-1)
+        h_gates, h_candidate = tf.split(inner, [2 * units, units], axis=-1)
+        update, reset = _gates(cell.recurrent_activation, x_gates + h_gates, 2)
+        candidate = cell.activation(x_candidate + reset * h_candidate)
+        h = candidate + update * (h - candidate)
+        return h, [h]
+
+    def reset_before(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        (h,) = states
+        x_gates, x_candidate = tf.split(z, [2 * units, units], axis=-1)
+        gates = x_gates + tf.matmul(h, recurrent[:, : 2 * units])
+        update, reset = _gates(cell.recurrent_activation, gates, 2)
+        candidate = cell.activation(x_candidate + tf.matmul(reset * h, recurrent[:, 2 * units :]))
+        h = candidate + update * (h - candidate)
+        return h, [h]
+
+    return Hoisted(_tensor(cell.kernel), input_bias, reset_after if cell.reset_after else reset_before)
+
+
+def _hoist_simple(cell: keras.layers.SimpleRNNCell) -> Hoisted:
+    recurrent = _tensor(cell.recurrent_kernel)
+
+    def step(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        h = cell.activation(z + tf.matmul(states[0], recurrent))
+        return h, [h]
+
+    return Hoisted(_tensor(cell.kernel), _tensor(cell.bias), step)
+
+
+# Exact types: a subclass may compute something else.
+_HOIST: dict[type, Callable[[Any], Hoisted]] = {
+    keras.layers.LSTMCell: _hoist_lstm,
+    keras.layers.GRUCell: _hoist_gru,
+    keras.layers.SimpleRNNCell: _hoist_simple,
+}

@@ -1,0 +1,101 @@
+"""manifest.json: what a stranger needs to use the artifacts beside it."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+from export.errors import ArtifactError
+from export.files import write_json
+from export.formats import Format
+from export.ports import Port, identifiers, named_axes
+from export.trace import Traced
+
+NAME = "manifest.json"
+
+
+def describe(traced: Traced, fmt: Format, metadata: dict[str, Any]) -> dict[str, Any]:
+    """One artifact's entry: how to feed it, what it gives, how its layers were lowered."""
+    input_axes, output_axes = named_axes(traced.signature.inputs, traced.outputs)
+    input_names = [port.name for port in traced.signature.inputs]
+    if fmt.name == "saved_model":
+        input_names = identifiers(input_names)
+    elif fmt.name == "onnx":
+        shared = set(input_names)
+        traced = dataclasses.replace(
+            traced,
+            outputs=tuple(
+                dataclasses.replace(p, name=f"{p.name}_out") if p.name in shared else p for p in traced.outputs
+            ),
+        )
+    return {
+        "format": fmt.name,
+        "precision": "float32",
+        "runtime": {"package": fmt.runtime, "tested_with": importlib.metadata.version(fmt.runtime)},
+        "inputs": [
+            _port(port, name, axes)
+            for port, name, axes in zip(traced.signature.inputs, input_names, input_axes, strict=True)
+        ],
+        "outputs": [_port(port, port.name, axes) for port, axes in zip(traced.outputs, output_axes, strict=True)],
+        "recurrent_layers": [dataclasses.asdict(note) for note in traced.notes],
+        **metadata,
+    }
+
+
+def _port(port: Port, name: str, axes: tuple[str | int, ...]) -> dict[str, Any]:
+    return {"name": name, "dtype": port.dtype, "axes": list(axes)}
+
+
+def in_file(entry: dict[str, Any], model: str) -> dict[str, str]:
+    """The entry as the metadata inside the file."""
+    return {"seqzoo": json.dumps({"model": model, **entry}, ensure_ascii=False)}
+
+
+def add(folder: Path, model: str, artifact: Path, entry: dict[str, Any]) -> None:
+    """Adds an artifact's entry, or replaces it."""
+    manifest = _read(folder) or {"seqzoo": importlib.metadata.version("seqzoo"), "artifacts": {}}
+    manifest["model"] = model
+    manifest["artifacts"][artifact.name] = {**entry, "bytes": size_of(artifact), "sha256": digest(artifact)}
+    write_json(folder / NAME, manifest)
+
+
+def drop(folder: Path, artifact: Path) -> None:
+    """Takes an artifact's entry out."""
+    manifest = _read(folder)
+    if manifest and manifest["artifacts"].pop(artifact.name, None):
+        write_json(folder / NAME, manifest)
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest["artifacts"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{str(path)!r} is not a manifest of seqzoo; move it away and export again") from error
+    return manifest
+
+
+def size_of(artifact: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(path.stat().st_size for path in _files(artifact))
+
+
+def digest(artifact: Path) -> str:
+    """SHA-256 of a file; of a folder, over its files' names and contents."""
+    total = hashlib.sha256()
+    for path in _files(artifact):
+        if artifact.is_dir():
+            total.update(str(path.relative_to(artifact)).encode())
+        with path.open("rb") as content:
+            while block := content.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _files(artifact: Path) -> list[Path]:
+    return [artifact] if artifact.is_file() else sorted(path for path in artifact.rglob("*") if path.is_file())

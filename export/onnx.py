@@ -1,0 +1,105 @@
+"""ONNX: recurrent layers as the operators LSTM, GRU and RNN, masks as sequence_lens, dynamic batch and time."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import onnx
+import tensorflow as tf
+import tf2onnx
+from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+from export.errors import ExportError, first_line
+from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
+from export.ports import named_axes
+from export.trace import Traced
+
+# The newest opset that tf2onnx writes; later ones go through onnx's own converter.
+_TF2ONNX_OPSET = 18
+
+
+def lowering() -> OnnxLowering:
+    """Recurrent layers as ONNX operators."""
+    return OnnxLowering()
+
+
+def convert(traced: Traced, engine: OnnxEngine, metadata: dict[str, str], opset: int = _TF2ONNX_OPSET) -> bytes:
+    """The ONNX file.
+
+    Args:
+        traced: The model, traced with `OnnxLowering(engine)`.
+        engine: Knows the operators of the traced markers.
+        metadata: Entries to put into the file.
+        opset: The operator set's version.
+
+    Raises:
+        ExportError: The model needs an op that ONNX lacks, or the opset does not exist.
+    """
+    newest = onnx.defs.onnx_opset_version()
+    if not 14 <= opset <= newest:
+        raise ExportError(f"ONNX opset {opset} is out of range: choose from 14 to {newest}")
+    try:
+        with _quiet():
+            proto = _convert(traced, engine, min(opset, _TF2ONNX_OPSET))
+            if opset > _TF2ONNX_OPSET:
+                proto = onnx.version_converter.convert_version(proto, opset)
+            _finish(proto, traced, metadata)
+            onnx.checker.check_model(proto, full_check=True)
+    except Exception as error:  # tf2onnx and onnx raise bare ValueError, RuntimeError, KeyError, AssertionError ...
+        raise ExportError(f"the ONNX converter failed: {first_line(error)}") from error
+    return bytes(proto.SerializeToString())
+
+
+def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
+    patch_tf2onnx()
+    function = traced.function
+    inputs = {f"{argument}:0": name for name, argument in traced.arguments.items()}
+    outputs = {function.structured_outputs[port.name].name: port.name for port in traced.outputs}
+    with tf.device("/CPU:0"):
+        frozen = tf2onnx.tf_loader.from_function(function, list(inputs), list(outputs))
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(frozen, name="")
+            # continue_on_error stays off: left on, an unknown op would end up in the file.
+            converted = tf2onnx.tfonnx.process_tf_graph(
+                graph,
+                opset=opset,
+                custom_op_handlers={MARKER: (handler(engine), [])},
+                input_names=list(inputs),
+                output_names=list(outputs),
+                tensors_to_rename=_onnx_names(inputs, outputs),
+            )
+        return tf2onnx.optimizer.optimize_graph(converted).make_model(traced.model.name)
+
+
+def _onnx_names(inputs: dict[str, str], outputs: dict[str, str]) -> dict[str, str]:
+    """TensorFlow's tensor names -> the model's. In ONNX a value has one name, so an output can't share an input's."""
+    taken = set(inputs.values())
+    return {**inputs, **{tensor: f"{name}_out" if name in taken else name for tensor, name in outputs.items()}}
+
+
+def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str]) -> None:
+    """Names the dynamic axes, and writes the metadata."""
+    input_axes, output_axes = named_axes(traced.signature.inputs, traced.outputs)
+    for value, axes in zip([*proto.graph.input, *proto.graph.output], [*input_axes, *output_axes], strict=True):
+        del value.type.tensor_type.shape.dim[:]
+        for axis in axes:
+            dim = value.type.tensor_type.shape.dim.add()
+            if isinstance(axis, int):
+                dim.dim_value = axis
+            else:
+                dim.dim_param = axis
+    del proto.graph.value_info[:]
+    onnx.helper.set_model_props(proto, metadata)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """tf2onnx logs each conversion's progress."""
+    logger: Any = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

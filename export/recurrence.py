@@ -1,0 +1,156 @@
+"""What all targets share of a recurrent layer: direction, masks, stacked cells. An engine runs one cell over time."""
+
+import dataclasses
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from export.tensors import dims, time_major, where
+
+States = list[tf.Tensor]
+# (last output, all outputs in the order of processing, final states), as keras.layers.RNN.inner_loop returns them.
+Result = tuple[tf.Tensor, tf.Tensor, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recurrence:
+    """What Keras asks of a recurrent layer's inner loop.
+
+    Attributes:
+        layer: The recurrent layer.
+        sequences: (batch, time, ...) in the order of time, also where the layer goes backwards.
+        states: The initial state, nested as the cell has it.
+        mask: (batch, time) bool, or None.
+        zero_state: The initial state is known to be all zeros.
+    """
+
+    layer: keras.layers.RNN
+    sequences: tf.Tensor
+    states: list[Any]
+    mask: tf.Tensor | None
+    zero_state: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class CellRun:
+    """One cell over a sequence of steps, all of them valid up to each row's count.
+
+    Attributes:
+        cell: A Keras cell.
+        xs: (time, batch, ...).
+        states: Flat initial states.
+        count: (batch,) int32 number of steps of each row, or None for all; rows hold their state after it.
+        outputs: Whether all outputs are wanted, or the last one only.
+        nested: The states' structure as the cell takes it.
+        zero_state: The initial state is known to be all zeros.
+    """
+
+    cell: Any
+    xs: tf.Tensor
+    states: States
+    count: tf.Tensor | None
+    outputs: bool
+    nested: Any
+    zero_state: bool
+
+
+class Engine(Protocol):
+    """Runs one cell over time in the target's best form."""
+
+    def form(self, cell: Any) -> tuple[str, str]:
+        """-> (the form that this cell takes, why it is not the native one; empty where it is)."""
+
+    def __call__(self, run: CellRun) -> tuple[tf.Tensor | None, tf.Tensor, States]:
+        """-> (outputs (time, batch, ...) where wanted, output at each row's last step, final states)."""
+
+
+class Compaction:
+    """The valid steps of each row, moved to its front: exact for any mask, and the loop ends with the longest row.
+
+    Attributes:
+        mask: (batch, time) bool.
+        count: (batch,) number of valid steps.
+    """
+
+    def __init__(self, mask: tf.Tensor) -> None:
+        valid = tf.cast(mask, tf.int32)
+        steps = dims(mask)[1]
+        time = tf.expand_dims(tf.range(steps), 0)
+        # Unique keys, positive and falling over the valid steps, not positive elsewhere: top_k puts the valid ones
+        # first. As float, which every runtime's top_k takes, exact up to 2**24 steps.
+        keys = tf.cast(tf.where(mask, steps - time, -time), tf.float32)
+        self.mask = mask
+        self.count = tf.reduce_sum(valid, axis=1)
+        self._order = tf.math.top_k(keys, k=steps).indices
+        self._position = tf.cumsum(valid, axis=1)  # 1 .. count at the valid steps; 0 before the first
+
+    def pack(self, x: tf.Tensor) -> tf.Tensor:
+        """(batch, time, ...) with the valid steps first."""
+        return tf.gather(x, self._order, batch_dims=1)
+
+    def spread(self, outputs: tf.Tensor, *, zero_masked: bool, from_the_end: bool = False) -> tf.Tensor:
+        """Back to the original places.
+
+        A masked step repeats the output before it in the order of processing, or is zero, as Keras has it.
+
+        Args:
+            outputs: (batch, time, ...), valid steps first.
+            zero_masked: Masked steps give zero.
+            from_the_end: The outputs come from a run from the last valid step to the first.
+        """
+        if from_the_end:
+            index = self._position - tf.cast(self.mask, tf.int32)
+            seen = index < tf.expand_dims(self.count, 1)
+            index = tf.minimum(index, tf.maximum(tf.expand_dims(self.count, 1) - 1, 0))
+        else:
+            seen, index = self._position > 0, tf.maximum(self._position - 1, 0)
+        spread = tf.gather(outputs, index, batch_dims=1)
+        return where(self.mask if zero_masked else seen, spread, tf.zeros_like(spread))
+
+    def last(self, output: tf.Tensor, *, zero_masked: bool, from_the_end: bool = False) -> tf.Tensor:
+        """The output after the last step; zero for a row without a valid step, or (zero_masked) whose last is masked."""
+        final_step = self.mask[:, 0] if from_the_end else self.mask[:, -1]
+        return where(final_step if zero_masked else self.count > 0, output, tf.zeros_like(output))
+
+
+def run(call: Recurrence, engine: Engine) -> Result:
+    """Runs a layer's recurrence as keras.layers.RNN.inner_loop would, each cell by the engine."""
+    layer, x, mask = call.layer, call.sequences, call.mask
+    if layer.go_backwards:
+        x, mask = tf.reverse(x, [1]), None if mask is None else tf.reverse(mask, [1])
+    compaction = None if mask is None else Compaction(mask)
+    xs = time_major(x if compaction is None else compaction.pack(x))
+    outputs, last, states = _run_cells(call, engine, xs, None if compaction is None else compaction.count)
+    zero_masked = layer.zero_output_for_mask
+    if compaction is not None:
+        last = compaction.last(last, zero_masked=zero_masked)
+    if outputs is None:
+        return last, tf.expand_dims(last, 1), states
+    outputs = time_major(outputs)
+    if compaction is not None:
+        outputs = compaction.spread(outputs, zero_masked=zero_masked)
+    return last, outputs, states
+
+
+def cells_of(layer: keras.layers.RNN) -> list[Any]:
+    """The layer's cells, from the first to the last."""
+    return list(layer.cell.cells) if isinstance(layer.cell, keras.layers.StackedRNNCells) else [layer.cell]
+
+
+def _run_cells(
+    call: Recurrence, engine: Engine, xs: tf.Tensor, count: tf.Tensor | None
+) -> tuple[tf.Tensor | None, tf.Tensor, Any]:
+    """Runs stacked cells one after the other over the whole sequence: the same function as all of them step by step."""
+    cells = cells_of(call.layer)
+    stacked = isinstance(call.layer.cell, keras.layers.StackedRNNCells)
+    nested = call.states if stacked else [call.states]
+    final: list[Any] = []
+    outputs: tf.Tensor | None = xs
+    last = xs
+    for index, (cell, states) in enumerate(zip(cells, nested, strict=True)):
+        wanted = call.layer.return_sequences or index + 1 < len(cells)
+        flat = keras.tree.flatten(states)
+        outputs, last, new = engine(CellRun(cell, outputs, flat, count, wanted, states, call.zero_state))
+        final.append(keras.tree.pack_sequence_as(states, new))
+    return outputs, last, final if stacked else final[0]
