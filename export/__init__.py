@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from export.formats import FORMATS, Format, Tolerance
     from export.graph import op_histogram
     from export.runtimes import Runtime, load_runtime
-    from export.verification import VerifyReport, verify
+    from export.verification import verify
+    from export.verify_report import VerifyReport
 
 _HOME = {
     "Artifact": "exporting",
@@ -26,7 +27,7 @@ _HOME = {
     "SeqzooExportError": "errors",
     "Tolerance": "formats",
     "VerificationError": "errors",
-    "VerifyReport": "verification",
+    "VerifyReport": "verify_report",
     "benchmark": "benchmarking",
     "export_model": "exporting",
     "load_runtime": "runtimes",

@@ -12,7 +12,8 @@ from export import files, manifest, onnx, saved_model, tflite
 from export.errors import ExportError, VerificationError
 from export.formats import FORMATS, Format, get_format
 from export.trace import Traced, trace
-from export.verification import VerifyReport, compare
+from export.verification import compare
+from export.verify_report import VerifyReport
 
 
 @dataclasses.dataclass(frozen=True)

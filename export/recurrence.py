@@ -109,7 +109,7 @@ class Compaction:
         return where(self.mask if zero_masked else seen, spread, tf.zeros_like(spread))
 
     def last(self, output: tf.Tensor, *, zero_masked: bool, from_the_end: bool = False) -> tf.Tensor:
-        """The output after the last step; zero for a row without a valid step, or (zero_masked) whose last is masked."""
+        """The output after the last step; zero for a row without a valid step or, if zero_masked, with a masked last."""
         final_step = self.mask[:, 0] if from_the_end else self.mask[:, -1]
         return where(final_step if zero_masked else self.count > 0, output, tf.zeros_like(output))
 

@@ -1,0 +1,149 @@
+"""What a verification found, and how one output is judged."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from export.errors import VerificationError
+from export.formats import Tolerance
+
+
+@dataclasses.dataclass
+class OutputReport:
+    """The worst of one output over all cases.
+
+    Attributes:
+        name: The output's name in the model.
+        max_abs: Largest absolute difference.
+        rmse: Largest root mean square difference of a case.
+        cosine: Smallest cosine similarity of a case.
+        argmax_agreement: Smallest share of a case's rows whose largest entry is the same.
+        tolerance: What was allowed: |difference| <= atol + rtol * the row's largest |value|.
+        passed: Whether every case stayed within it.
+    """
+
+    name: str
+    tolerance: Tolerance
+    max_abs: float = 0.0
+    rmse: float = 0.0
+    cosine: float = 1.0
+    argmax_agreement: float = 1.0
+    passed: bool = True
+
+
+@dataclasses.dataclass
+class VerifyReport:
+    """What a verification found.
+
+    Attributes:
+        artifact: The artifact's path.
+        format: Its format.
+        outputs: One report for each output.
+        cases: The cases that were compared.
+        ops: How often the artifact holds each op.
+        metrics: The task's own metrics, of the Keras model and of the artifact, where an `evaluate` was given.
+        misses: Everything that is wrong, one line each; empty where the artifact passed.
+    """
+
+    artifact: str
+    format: str
+    outputs: list[OutputReport] = dataclasses.field(default_factory=list)
+    cases: list[str] = dataclasses.field(default_factory=list)
+    ops: dict[str, int] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    misses: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.misses
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON values; not a number becomes null."""
+        plain: dict[str, Any] = _finite({**dataclasses.asdict(self), "passed": self.passed})
+        return plain
+
+    def __str__(self) -> str:
+        head = ("output", "max abs", "rmse", "cosine", "argmax", "atol", "rtol", "")
+        rows = [
+            (
+                out.name,
+                f"{out.max_abs:.1e}",
+                f"{out.rmse:.1e}",
+                f"{out.cosine:.6f}",
+                f"{out.argmax_agreement:.3f}",
+                f"{out.tolerance.atol:.0e}",
+                f"{out.tolerance.rtol:.0e}",
+                "pass" if out.passed else "FAIL",
+            )
+            for out in self.outputs
+        ]
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+        lines = [f"{self.artifact} ({self.format}): {'passed' if self.passed else 'FAILED'}, {len(self.cases)} cases"]
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in [head, *rows]
+        ]
+        return "\n".join(lines + [f"miss: {miss}" for miss in self.misses])
+
+    def raise_for_failure(self) -> None:
+        """Does nothing where the artifact passed.
+
+        Raises:
+            VerificationError: Something is wrong; says how much, and the first of it.
+        """
+        if self.misses:
+            more = f" (and {len(self.misses) - 1} more)" if len(self.misses) > 1 else ""
+            raise VerificationError(f"{self.artifact} does not do what the model does: {self.misses[0]}{more}", self)
+
+
+def compare_output(output: OutputReport, expected: np.ndarray, got: np.ndarray) -> str:
+    """Updates the output's report; says what is wrong, or nothing."""
+    if got.shape != expected.shape:
+        return f"shape {got.shape}, the model's {expected.shape}"
+    if got.dtype != expected.dtype:
+        return f"dtype {got.dtype}, the model's {expected.dtype}"
+    if expected.dtype.kind not in "fc":
+        wrong = int(np.sum(got != expected))
+        return f"{wrong} of {expected.size} values differ" if wrong else ""
+    want, have = expected.astype(np.float64), got.astype(np.float64)
+    if not np.isfinite(have).all():
+        output.max_abs = float("nan")
+        return f"{int(np.sum(~np.isfinite(have)))} of {have.size} values are not finite"
+    if not np.isfinite(want).all():
+        return "the model itself gives values that are not finite"
+    difference = np.abs(have - want)
+    output.max_abs = max(output.max_abs, float(difference.max(initial=0.0)))
+    output.rmse = max(output.rmse, float(np.sqrt(np.mean(difference**2))))
+    output.cosine = min(output.cosine, _cosine(want, have))
+    output.argmax_agreement = min(output.argmax_agreement, _argmax_agreement(want, have))
+    rows = want.reshape(want.shape[0], -1) if want.ndim else want.reshape(1, 1)
+    largest = np.abs(rows).max(axis=1, initial=0.0).reshape(-1, *[1] * (want.ndim - 1)) if want.ndim else np.abs(want)
+    allowed = output.tolerance.atol + output.tolerance.rtol * largest
+    beyond = int(np.sum(difference > allowed))
+    if not beyond:
+        return ""
+    worst = float(difference.max())
+    return f"{beyond} of {want.size} values differ by more than atol + rtol * |row|, at most by {worst:.2g}"
+
+
+def _cosine(want: np.ndarray, have: np.ndarray) -> float:
+    norms = float(np.linalg.norm(want) * np.linalg.norm(have))
+    if norms == 0.0:
+        return 1.0 if np.array_equal(want, have) else 0.0
+    return float(np.sum(want * have)) / norms
+
+
+def _argmax_agreement(want: np.ndarray, have: np.ndarray) -> float:
+    if want.ndim < 2 or want.shape[-1] < 2:
+        return 1.0
+    return float(np.mean(want.argmax(-1) == have.argmax(-1)))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
