@@ -40,6 +40,8 @@ class Length:
 
 PositiveInt = Annotated[int, Range(min=1)]
 """A size: units, features, classes."""
+NaturalNumber = Annotated[int, Range(min=0)]
+"""A count that may be zero, or an index."""
 Rate = Annotated[float, Range(min=0, below=1)]
 """A share that is dropped; dropping everything is no model."""
 PositiveFloat = Annotated[float, Range(above=0)]
