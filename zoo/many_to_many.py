@@ -5,7 +5,7 @@ import keras
 from zoo.blocks import logits_head, recurrent_stack, sequence_dropout, sequence_inputs
 from zoo.cells import Cell
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
-from zoo.layers import TiedEmbedding
+from zoo.layers import FoldTime, TiedEmbedding, UnfoldTime
 from zoo.registry import register_model
 from zoo.specs import TaskShape
 
@@ -146,3 +146,73 @@ def language_model(
         x = keras.layers.Dense(embedding, use_bias=False, name="to_embedding")(x)
     logits = keras.layers.Identity(dtype="float32", name="logits")(table(x, reverse=True))
     return keras.Model(inputs, logits, name="language_model")
+
+
+@register_model(
+    shape=TaskShape.MANY_TO_MANY,
+    inputs={"frames": "batch time height width channels"},
+    outputs={"logits": "batch time classes"},
+    streamable=lambda config: not config["bidirectional"],
+    references=("Donahue et al. 2015, arXiv:1411.4389",),
+    tiny={"height": 6, "width": 5, "channels": 2, "classes": 2, "filters": (3,), "units": (3,)},
+)
+def frame_labeler(
+    *,
+    height: PositiveInt,
+    width: PositiveInt,
+    channels: PositiveInt = 3,
+    classes: PositiveInt,
+    filters: Units = (16, 32),
+    cell: Cell = "lstm",
+    units: Units = (64,),
+    bidirectional: bool = False,
+    dropout: Rate = 0.0,
+    recurrent_dropout: Rate = 0.0,
+    mask_value: float | None = None,
+) -> keras.Model:
+    """Names a class for each frame of a video: a convolution per frame, then recurrence over the frames.
+
+    Equation:
+        v_t = flat(conv(... conv(frame_t))), each a 3 x 3 convolution with stride 2 and relu, the same for all frames
+        h_t = cell(v_t, h_{t-1}), for each layer of the stack
+        logits_t = W h_t + b; bidirectional: h_t of both directions side by side
+
+    Args:
+        height: Rows of a frame.
+        width: Columns of a frame.
+        channels: Values of a pixel.
+        classes: Number of classes, which is the number of logits for each frame.
+        filters: Filters of each convolution, from the frame up.
+        cell: The recurrent cell.
+        units: Width of each recurrent layer, from the convolutions up.
+        bidirectional: Whether each layer also reads the video backwards.
+        dropout: Share of what each recurrent layer reads that is dropped in training, the same at every step.
+        recurrent_dropout: Share of the previous state that is dropped in training.
+        mask_value: Frames whose pixels all equal this value are padding and are skipped.
+
+    Returns:
+        A model from `frames` (batch, time, height, width, channels) to `logits` (batch, time, classes).
+        The mask travels to the logits: Keras losses leave padding out.
+    """
+    # Inputs
+    frames = keras.Input(shape=(None, height, width, channels), dtype="float32", name="frames")
+
+    # Body: (batch, time, height, width, channels) -> (batch x time, height, width, channels) -> (batch, time, size)
+    x = FoldTime(name="fold")(frames)
+    for i, count in enumerate(filters, start=1):
+        x = keras.layers.Conv2D(count, 3, strides=2, padding="same", activation="relu", name=f"conv_{i}")(x)
+    x = keras.layers.Flatten(name="flat")(x)
+    x = UnfoldTime(mask_value, name="unfold")([x, frames])
+    x = recurrent_stack(
+        x,
+        cell=cell,
+        units=units,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        return_sequences=True,
+    )
+
+    # Head: (batch, time, width) -> (batch, time, classes)
+    x = sequence_dropout(x, dropout, name="dropout")
+    return keras.Model(frames, logits_head(x, classes), name="frame_labeler")

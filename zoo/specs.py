@@ -34,17 +34,20 @@ class TensorSpec:
     Attributes:
         axes: Axis names, batch first: a field of the builder, or one of `DYNAMIC_AXES`.
         below: For integer tensors such as token ids: the field or axis whose size they stay below. None: real numbers.
+        condition: A field and the values, as text, under which the model has this tensor. None: it always has.
     """
 
     axes: tuple[str, ...]
     below: str | None = None
+    condition: tuple[str, tuple[str, ...]] | None = None
 
     @classmethod
     def parse(cls, notation: str) -> "TensorSpec":
         """Reads `"batch time features"` (real numbers) or `"batch time < vocabulary"` (integers in [0, vocabulary)).
 
         Args:
-            notation: Axis names apart by spaces; for integers, `<` and the bound's name.
+            notation: Axis names apart by spaces; for integers, `<` and the bound's name. A tensor that not every
+                configuration has ends in its condition: `"batch time classes if mode=sample|best"`.
 
         Returns:
             The parsed specification.
@@ -52,14 +55,16 @@ class TensorSpec:
         Raises:
             ValueError: The notation names no axis, doesn't start with `batch`, or has more than one bound.
         """
-        names, *bounds = notation.split("<")
+        form, _, condition = notation.partition(" if ")
+        names, *bounds = form.split("<")
         axes = tuple(names.split())
         bound = [bound.strip() for bound in bounds]
         if not axes or axes[0] != "batch" or len(bound) > 1 or not all(b.isidentifier() for b in (*axes, *bound)):
             raise ValueError(
                 f"axes must read like 'batch time features' or 'batch time < vocabulary', got {notation!r}"
             )
-        return cls(axes, bound[0] if bound else None)
+        field, _, values = condition.partition("=")
+        return cls(axes, bound[0] if bound else None, (field, tuple(values.split("|"))) if condition else None)
 
     @property
     def dtype(self) -> str:
@@ -69,10 +74,11 @@ class TensorSpec:
     @property
     def names(self) -> tuple[str, ...]:
         """Every name the notation mentions."""
-        return self.axes if self.below is None else (*self.axes, self.below)
+        extra = (self.below, self.condition[0] if self.condition else None)
+        return (*self.axes, *(name for name in extra if name is not None))
 
     def is_present(self, config: Config) -> bool:
-        """Tells whether a configuration has this tensor: none of the fields that it mentions is None.
+        """Tells whether a configuration has this tensor: its condition holds, none of the fields it mentions is None.
 
         Args:
             config: Every field of the builder with its value.
@@ -80,6 +86,9 @@ class TensorSpec:
         Returns:
             False for, say, `features` where the configuration reads token ids.
         """
+        field, values = self.condition or (None, ())
+        if field is not None and str(config[field]) not in values:
+            return False
         return all(config.get(name, 0) is not None for name in self.names)
 
     def shape(self, config: Config) -> tuple[int | None, ...]:
@@ -95,7 +104,8 @@ class TensorSpec:
 
     def __str__(self) -> str:
         bound = "" if self.below is None else f" < {self.below}"
-        return " ".join(self.axes) + bound
+        condition = f" if {self.condition[0]}={'|'.join(self.condition[1])}" if self.condition else ""
+        return " ".join(self.axes) + bound + condition
 
 
 @dataclasses.dataclass(frozen=True)

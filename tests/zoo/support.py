@@ -81,7 +81,7 @@ def time_axis(axes: tuple[str, ...]) -> int | None:
     return next((i for i, axis in enumerate(axes) if axis in DYNAMIC_AXES - {"batch"}), None)
 
 
-def stepper(model: keras.Model, batch: int) -> keras.Model:
+def stepper(model: keras.Model, batch: int, timed: set[str]) -> keras.Model:
     """The same model with the same weights, one step a call: recurrent layers keep their states between calls."""
 
     def keep_states(layer: keras.Layer) -> keras.Layer:
@@ -89,10 +89,14 @@ def stepper(model: keras.Model, batch: int) -> keras.Model:
         return type(layer).from_config(config | {"stateful": True} if "stateful" in config else config)
 
     inputs = [
-        keras.Input(batch_shape=(batch, 1, *tensor.shape[2:]), dtype=tensor.dtype, name=tensor.name)
+        keras.Input(batch_shape=_step_shape(tensor, batch, timed), dtype=tensor.dtype, name=tensor.name)
         for tensor in model.inputs
     ]
     struct = {tensor.name: tensor for tensor in inputs} if len(inputs) > 1 else inputs[0]
     step = keras.models.clone_model(model, input_tensors=struct, clone_function=keep_states)
     step.set_weights(model.get_weights())
     return step
+
+
+def _step_shape(tensor: Any, batch: int, timed: set[str]) -> tuple[int | None, ...]:
+    return (batch, 1, *tensor.shape[2:]) if tensor.name in timed else (batch, *tensor.shape[1:])

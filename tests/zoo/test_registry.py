@@ -179,6 +179,10 @@ def test_tensor_notation() -> None:
     )
     assert ids.is_present({"vocabulary": 3})
     assert not ids.is_present({"vocabulary": None})
+    sampled = TensorSpec.parse("batch time < classes if mode=best|sampled")
+    assert (sampled.condition, sampled.below) == (("mode", ("best", "sampled")), "classes")
+    assert str(sampled) == "batch time < classes if mode=best|sampled"
+    assert [sampled.is_present({"classes": 2, "mode": mode}) for mode in ("best", "given")] == [True, False]
     vectors = TensorSpec.parse("batch time features")
     assert (vectors.dtype, vectors.shape({"features": 5})) == ("float32", (None, None, 5))
     for wrong in ("", "time features", "batch < a < b", "batch 3", "batch <"):

@@ -58,38 +58,41 @@ def test_layers_have_names_of_their_own(name: str, fields: dict[str, Any]) -> No
 
 
 @every_case
-def test_the_future_changes_the_past_only_where_not_streamable(name: str, fields: dict[str, Any]) -> None:
+def test_a_streamable_model_reads_no_future(name: str, fields: dict[str, Any]) -> None:
     spec = zoo.get_spec(name)
     along_time = {key: time_axis(tensor.axes) for key, tensor in spec.outputs.items()}
-    if None in along_time.values():
-        pytest.skip("one output for the whole sequence: it has no past")
+    if not spec.is_streamable(**fields) or None in along_time.values():
+        pytest.skip("not streamable, or one output for the whole sequence: it has no past")
     model = build(name, fields)
-    # Many rows: whole numbers, such as a best path, change in a few of them only.
-    inputs = random_inputs(spec, fields, batch=64, seed=1)
+    inputs = random_inputs(spec, fields, seed=1)
     changed = {key: value.copy() for key, value in inputs.items()}
-    for key, other in random_inputs(spec, fields, batch=64, seed=2).items():
-        changed[key][:, 4:] = other[:, 4:]
+    for key, other in random_inputs(spec, fields, seed=2).items():
+        if time_axis(spec.inputs[key].axes) is not None:
+            changed[key][:, 4:] = other[:, 4:]
     before, after = outputs_of(model, inputs), outputs_of(model, changed)
-    same = all(np.allclose(before[key][:, :4], after[key][:, :4], **TIGHT) for key in before)
-    assert same == spec.is_streamable(**fields)
+    for key, value in before.items():
+        np.testing.assert_allclose(after[key][:, :4], value[:, :4], **TIGHT)
     assert not all(np.allclose(before[key][:, 4:], after[key][:, 4:], **TIGHT) for key in before)
 
 
 @every_case
-def test_step_by_step_equals_whole(name: str, fields: dict[str, Any]) -> None:
+def test_streamable_says_whether_step_by_step_equals_whole(name: str, fields: dict[str, Any]) -> None:
     spec = zoo.get_spec(name)
-    if not spec.is_streamable(**fields):
-        pytest.skip("not streamable")
     model = build(name, fields)
-    inputs = random_inputs(spec, fields, batch=2, time=6)
-    step = stepper(model, batch=2)
-    whole = outputs_of(model, inputs)
-    steps = [outputs_of(step, {key: value[:, t : t + 1] for key, value in inputs.items()}) for t in range(6)]
-    for key, tensor in spec.outputs.items():
-        axis = time_axis(tensor.axes)
-        parts = [part[key] for part in steps]
+    # Many rows: whole numbers, such as a best path, differ in a few of them only.
+    inputs = random_inputs(spec, fields, batch=64, time=6)
+    timed = {key for key in inputs if time_axis(spec.inputs[key].axes) is not None}
+    step, whole = stepper(model, batch=64, timed=timed), outputs_of(model, inputs)
+    steps = [
+        outputs_of(step, {key: value[:, t : t + 1] if key in timed else value for key, value in inputs.items()})
+        for t in range(6)
+    ]
+    same = []
+    for key, value in whole.items():
+        axis, parts = time_axis(spec.outputs[key].axes), [part[key] for part in steps]
         got = parts[-1] if axis is None else np.concatenate(parts, axis=axis)
-        np.testing.assert_allclose(got, whole[key], **TIGHT)
+        same.append(np.allclose(got, value, **TIGHT))
+    assert all(same) == spec.is_streamable(**fields)
 
 
 def _can_be_padded(name: str, fields: dict[str, Any]) -> bool:
@@ -124,7 +127,7 @@ def some_loss(model: keras.Model, outputs: Any) -> Any:
     if type(model).compute_loss is not keras.Model.compute_loss:
         labels = rng.integers(0, outputs["logits"].shape[-1], outputs["logits"].shape[:-1])
         return model.compute_loss(y=labels, y_pred=outputs)
-    values = keras.tree.flatten(outputs)
+    values = [value for value in keras.tree.flatten(outputs) if "float" in keras.backend.standardize_dtype(value.dtype)]
     return sum(keras.ops.sum(value * rng.normal(size=value.shape).astype("float32")) for value in values)
 
 
@@ -158,8 +161,10 @@ def test_mixed_precision_gives_finite_float32_scores(name: str, fields: dict[str
     wanted, got = outputs_of(full, inputs), outputs_of(half, inputs)
     for key, value in got.items():
         assert value.dtype == spec.outputs[key].dtype
-        # float16 carries 11 bits; a few roundings a step over six steps.
-        np.testing.assert_allclose(value, wanted[key], atol=5e-3, rtol=5e-3)
+        assert np.isfinite(value).all()
+        # float16 carries 11 bits; a few roundings a step over six steps. A choice that comes back may turn on one bit.
+        if all(np.issubdtype(output.dtype, np.floating) for output in got.values()):
+            np.testing.assert_allclose(value, wanted[key], atol=5e-3, rtol=5e-3)
     assert {weight.dtype for weight in half.trainable_weights} == {"float32"}
 
 

@@ -1,27 +1,55 @@
 """Cells and layers that Keras lacks; importing them lets saved models load without custom_objects."""
 
+from zoo.layers.append_context import AppendContext
+from zoo.layers.attention_cell import AttentionCell
 from zoo.layers.attention_pooling import AttentionPooling
+from zoo.layers.attention_rnn import AttentionRNN
 from zoo.layers.coupled_lstm_cell import CoupledLSTMCell
 from zoo.layers.crf import CRF
 from zoo.layers.crf_model import CRFModel
 from zoo.layers.deep_transition_cell import DeepTransitionCell
+from zoo.layers.echo_state_cell import EchoStateCell
+from zoo.layers.feature_slice import FeatureSlice
+from zoo.layers.feedback_cell import FeedbackCell
+from zoo.layers.fold_time import FoldTime
 from zoo.layers.forget_bias_lstm_cell import ForgetBiasLSTMCell
+from zoo.layers.global_attention import GlobalAttention
 from zoo.layers.layer_norm_lstm_cell import LayerNormLSTMCell
+from zoo.layers.liquid_state_cell import LiquidStateCell
 from zoo.layers.masked_pooling import MaskedPooling
 from zoo.layers.minimal_gated_cell import MinimalGatedCell
+from zoo.layers.output_recurrent_cell import OutputRecurrentCell
+from zoo.layers.padding_mask import PaddingMask
 from zoo.layers.peephole_lstm_cell import PeepholeLSTMCell
+from zoo.layers.shifted_one_hot import ShiftedOneHot
+from zoo.layers.teacher_forcing import TeacherForcing
 from zoo.layers.tied_embedding import TiedEmbedding
+from zoo.layers.unfold_time import UnfoldTime
 
 __all__ = [
     "CRF",
+    "AppendContext",
+    "AttentionCell",
     "AttentionPooling",
+    "AttentionRNN",
     "CRFModel",
     "CoupledLSTMCell",
     "DeepTransitionCell",
+    "EchoStateCell",
+    "FeatureSlice",
+    "FeedbackCell",
+    "FoldTime",
     "ForgetBiasLSTMCell",
+    "GlobalAttention",
     "LayerNormLSTMCell",
+    "LiquidStateCell",
     "MaskedPooling",
     "MinimalGatedCell",
+    "OutputRecurrentCell",
+    "PaddingMask",
     "PeepholeLSTMCell",
+    "ShiftedOneHot",
+    "TeacherForcing",
     "TiedEmbedding",
+    "UnfoldTime",
 ]

@@ -80,7 +80,7 @@ class GatedCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]  # keras ship
         Returns:
             Both, with the dropped entries zero and the others scaled up.
         """
-        masks = self.get_dropout_mask(x), self.get_recurrent_dropout_mask(h)
         if not training:
             return x, h
+        masks = self.get_dropout_mask(x), self.get_recurrent_dropout_mask(h)
         return tuple(value if mask is None else value * mask for value, mask in zip((x, h), masks, strict=True))
