@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
-from recipes.fields import Count, Positive, Share
+from recipes.fields import Count, Positive, Rate, Share
 from recipes.recipe import Data, Objective, RecipeConfig, Split, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Digits(RecipeConfig):
     """Width of each recurrent layer, from the input up."""
     bidirectional: bool = False
     """Read the rows from the bottom up, too."""
-    dropout: Share = 0.0
+    dropout: Rate = 0.0
     """Share of what each layer reads that is dropped in training."""
     shift: Share = 0.5
     """Share of the training images that are moved by up to one pixel in each direction."""

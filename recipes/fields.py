@@ -17,28 +17,37 @@ from recipes.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The numbers that a field allows: `low` to `high`, both included unless `open` (which leaves out `low`) says."""
+    """The numbers that a field allows.
+
+    Attributes:
+        low: The lowest.
+        high: The highest.
+        above: `low` itself is not allowed.
+        below: `high` itself is not allowed.
+    """
 
     low: float
     high: float = math.inf
-    open: bool = False
+    above: bool = False
+    below: bool = False
 
     def __contains__(self, number: float) -> bool:
-        return (
-            math.isfinite(number) and (self.low < number if self.open else self.low <= number) and number <= self.high
-        )
+        high_enough = number > self.low if self.above else number >= self.low
+        return high_enough and (number < self.high if self.below else number <= self.high)
 
     def __str__(self) -> str:
-        lower = f"more than {self.low:g}" if self.open else f"at least {self.low:g}"
-        return lower if self.high == math.inf else f"{lower} and at most {self.high:g}"
+        low = f"{'more than' if self.above else 'at least'} {self.low:.10g}"
+        return low if self.high == math.inf else f"{low} and {'below' if self.below else 'at most'} {self.high:.10g}"
 
 
 Count = Annotated[int, Range(1)]
 """A number of things: at least one."""
-Positive = Annotated[float, Range(0, open=True)]
+Positive = Annotated[float, Range(0, above=True)]
 """A rate or a bound that zero would make meaningless."""
 Share = Annotated[float, Range(0, 1)]
 """A part of a whole."""
+Rate = Annotated[float, Range(0, 1, below=True)]
+"""A part that is dropped; dropping everything is no model."""
 
 NOUNS = {int: "an integer", float: "a number", bool: "true or false", str: "a text", types.NoneType: "None"}
 

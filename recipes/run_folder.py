@@ -193,6 +193,7 @@ def _clear(folder: RunFolder) -> None:
 def _start(folder: RunFolder, recipe: RecipeConfig) -> None:
     with naming("write", folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
+    clear_partials(folder.path)
     write_json(
         folder.config,
         {

@@ -9,6 +9,10 @@ from typing import Annotated, Any
 
 import tyro
 
+WRAP_FROM = 28
+"""Cells up to this length stand on one line."""
+PIPE_WIDTH = 160
+"""A file or a pipe has no width of its own."""
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 """A flag that is off unless it is given."""
 
@@ -53,16 +57,19 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    cells = [[_readable(cell) for cell in row] for row in rows]
     for index, name in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], (int, float)) or row[index] is None for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
+        short = all(len(row[index]) <= WRAP_FROM for row in cells)
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=short, overflow="fold")
+    for row in cells:
         # Text, not markup: a name with brackets prints as it is.
-        table.add_row(*(Text(_readable(cell)) for cell in row))
-    # A file or a pipe has no width: long cells are not folded there.
+        table.add_row(*map(Text, row))
     console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else 1000, crop=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    console.print(table)
 
 
 def _readable(cell: object) -> str:
@@ -72,4 +79,6 @@ def _readable(cell: object) -> str:
         return "yes" if cell else "no"
     if isinstance(cell, float):
         return f"{cell:.4g}"
+    if isinstance(cell, (list, tuple)):
+        return " ".join(map(_readable, cell))
     return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -96,17 +96,7 @@ def print_artifacts(rows: Sequence[dict[str, Any]]) -> None:
         rows: As `results.json` holds them.
     """
     metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    columns = [
-        "format",
-        "file",
-        "size (kB)",
-        "load (ms)",
-        "latency (ms)",
-        "p95 (ms)",
-        "max error",
-        "verified",
-        *metrics,
-    ]
+    columns = ["file", "kB", "load ms", "call ms", "p95 ms", "max error", "verified", *metrics]
     print_table(
         columns,
         [

@@ -139,4 +139,5 @@ def _print(entry: dict[str, Any]) -> None:
             )
         print(f"{name}: {'; '.join(value) if isinstance(value, list) else value}")
     columns = ("field", "type", "default", "meaning")
-    print_table(columns, [[str(field[column]) for column in columns] for field in entry["fields"]])
+    rows = [{**field, "default": "None" if field["default"] is None else field["default"]} for field in entry["fields"]]
+    print_table(columns, [[field[column] for column in columns] for field in rows])
