@@ -9,12 +9,15 @@ from zoo.layers.crf import CRF
 from zoo.layers.crf_model import CRFModel
 from zoo.layers.deep_transition_cell import DeepTransitionCell
 from zoo.layers.echo_state_cell import EchoStateCell
+from zoo.layers.every_nth import EveryNth
 from zoo.layers.feature_slice import FeatureSlice
 from zoo.layers.feedback_cell import FeedbackCell
 from zoo.layers.fold_time import FoldTime
 from zoo.layers.forget_bias_lstm_cell import ForgetBiasLSTMCell
 from zoo.layers.global_attention import GlobalAttention
+from zoo.layers.hold_steps import HoldSteps
 from zoo.layers.layer_norm_lstm_cell import LayerNormLSTMCell
+from zoo.layers.leaky_cell import LeakyCell
 from zoo.layers.liquid_state_cell import LiquidStateCell
 from zoo.layers.masked_pooling import MaskedPooling
 from zoo.layers.minimal_gated_cell import MinimalGatedCell
@@ -24,7 +27,9 @@ from zoo.layers.peephole_lstm_cell import PeepholeLSTMCell
 from zoo.layers.shifted_one_hot import ShiftedOneHot
 from zoo.layers.teacher_forcing import TeacherForcing
 from zoo.layers.tied_embedding import TiedEmbedding
+from zoo.layers.time_skip_cell import TimeSkipCell
 from zoo.layers.unfold_time import UnfoldTime
+from zoo.layers.window_cell import WindowCell
 
 __all__ = [
     "CRF",
@@ -36,12 +41,15 @@ __all__ = [
     "CoupledLSTMCell",
     "DeepTransitionCell",
     "EchoStateCell",
+    "EveryNth",
     "FeatureSlice",
     "FeedbackCell",
     "FoldTime",
     "ForgetBiasLSTMCell",
     "GlobalAttention",
+    "HoldSteps",
     "LayerNormLSTMCell",
+    "LeakyCell",
     "LiquidStateCell",
     "MaskedPooling",
     "MinimalGatedCell",
@@ -51,5 +59,7 @@ __all__ = [
     "ShiftedOneHot",
     "TeacherForcing",
     "TiedEmbedding",
+    "TimeSkipCell",
     "UnfoldTime",
+    "WindowCell",
 ]

@@ -33,7 +33,7 @@ class GatedCell(keras.layers.SimpleRNNCell):  # type: ignore[misc]  # keras ship
         if not self.use_bias:
             raise ValueError(f"{type(self).__name__} has a bias in its equation, got use_bias=False")
         if self.memory:
-            self.state_size = [self.units, self.units]
+            self.state_size: Any = [self.units, self.units]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights of all gates."""
