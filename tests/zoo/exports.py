@@ -1,0 +1,24 @@
+"""Exports a registered model, verified; where the registry says that a format can't hold it, that must still be so."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import export
+import zoo
+from tests.zoo.support import build
+
+FORMATS = tuple(export.FORMATS)
+
+
+def check_export(name: str, fields: dict[str, Any], fmt: str, folder: Path) -> None:
+    """The verifier compares at other batches, lengths and paddings; it raises where the file differs."""
+    model, unsupported = build(name, fields), zoo.get_spec(name).unsupported
+    if fmt in unsupported:
+        with pytest.raises(export.SeqzooExportError):
+            export.export_model(model, folder, fmt)
+        return
+    artifact = export.export_model(model, folder, fmt)
+    assert artifact.report is not None
+    assert artifact.report.cases
