@@ -9,7 +9,6 @@ import os
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 
@@ -95,22 +94,6 @@ def cudnn_misses(layer: keras.layers.RNN) -> list[str]:
         if getattr(layer, name) != value
     ]
     return misses + (["use_cudnn is False"] if layer.use_cudnn is False else [])
-
-
-def mask_misses(mask: np.ndarray) -> list[str]:
-    """Lists what cuDNN can't take in a mask.
-
-    Args:
-        mask: Boolean, (batch, time), True where there is a step.
-
-    Returns:
-        One entry a condition that is missed; empty if cuDNN can run with it.
-    """
-    steps = mask.sum(axis=1)
-    right_padded = np.arange(mask.shape[1])[None, :] < steps[:, None]
-    misses = [f"row {row} has no step" for row in np.flatnonzero(steps == 0)[:1]]
-    holes = np.flatnonzero((mask != right_padded).any(axis=1))
-    return misses + [f"row {row} is not right-padded" for row in holes[:1]]
 
 
 def _kind(layer: keras.layers.RNN) -> str:

@@ -6,7 +6,6 @@ import itertools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import recipes
 from recipes import devices, training
@@ -70,28 +69,6 @@ def test_no_kernel_for_other_layers(asked):
         assert devices.cudnn_misses(layer)
     assert "SimpleRNN" in devices.cudnn_misses(keras.layers.SimpleRNN(5))[0]
     assert "RNN of LSTMCell" in devices.cudnn_misses(keras.layers.RNN(keras.layers.LSTMCell(5)))[0]
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_masks(seed):
-    generator = np.random.default_rng(seed)
-    batch, time = generator.integers(1, 4), generator.integers(1, 5)
-    mask = (
-        np.arange(time) < generator.integers(0, time + 1, (batch, 1))
-        if seed % 2
-        else generator.random((batch, time)) < 0.8
-    )
-    try:
-        keras_rnn._assert_valid_mask(tf.constant(mask))
-        valid = True
-    except tf.errors.InvalidArgumentError:
-        valid = False
-    assert valid == (devices.mask_misses(mask) == [])
-
-
-def test_masks_are_named_by_row():
-    mask = np.array([[True, True, False], [True, False, True], [False, False, False]])
-    assert devices.mask_misses(mask) == ["row 2 has no step", "row 1 is not right-padded"]
 
 
 def test_every_recurrent_layer_is_found():

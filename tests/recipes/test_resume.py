@@ -81,7 +81,11 @@ def test_killed_at_random_moments(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "state"),
-    [("model.keras", "half"), ("model.tflite", "before"), ("results.json", "before")],
+    [
+        pytest.param("model.keras", "half", marks=pytest.mark.slow),
+        ("model.tflite", "before"),
+        ("results.json", "before"),
+    ],
 )
 def test_killed_after_training(tmp_path, undisturbed, name, state):
     folder = tmp_path / "run"
