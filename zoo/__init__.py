@@ -1,17 +1,32 @@
 """A zoo of recurrent sequence models for Keras 3, by name: `zoo.create_model("sequence_classifier", ...)`."""
 
-from zoo import bidirectional, deep, encoder_decoder, many_to_many, many_to_one, reservoir, structured, timescales
+from zoo import (
+    autoregressive,
+    bidirectional,
+    decoding,
+    deep,
+    encoder_decoder,
+    many_to_many,
+    many_to_one,
+    one_to_many,
+    reservoir,
+    structured,
+    timescales,
+)
 from zoo.registry import create_model, get_spec, list_models, register_model
 
 __all__ = [
+    "autoregressive",
     "bidirectional",
     "create_model",
+    "decoding",
     "deep",
     "encoder_decoder",
     "get_spec",
     "list_models",
     "many_to_many",
     "many_to_one",
+    "one_to_many",
     "register_model",
     "reservoir",
     "structured",

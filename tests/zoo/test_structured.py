@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import reference
-from tests.zoo.support import build, call
+from tests.zoo.support import build, call, train
 from zoo.layers import FoldTime, TeacherForcing, UnfoldTime
 
 RNG = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def test_trained_by_teacher_forcing_it_runs_free() -> None:
     fields = {"features": 1, "targets": 1, "units": 16, "recurrence": "output-to-output"}
     forced = build("output_recurrent", {**fields, "teacher_forcing": True})
     forced.compile(keras.optimizers.Adam(0.03), "mse")
-    losses = forced.fit({"features": x, "true_outputs": y}, y, epochs=100, batch_size=64, verbose=0).history["loss"]
+    losses = train(forced, {"features": x, "true_outputs": y}, y, 100)
     assert losses[-1] < 0.02 * losses[0]
     free = build("output_recurrent", fields)
     free.set_weights(forced.get_weights())
@@ -123,10 +123,10 @@ def test_feedback_expresses_a_joint_distribution_and_samples_from_it() -> None:
     given = build("conditional_rnn", fields)
     given.compile(keras.optimizers.Adam(0.03), loss)
     inputs = {"features": x, "true_labels": labels}
-    given.fit(inputs, labels, epochs=60, batch_size=64, verbose=0)
+    train(given, inputs, labels, 120)
     plain = build("sequence_tagger", {**fields, "units": (16,)})
     plain.compile(keras.optimizers.Adam(0.03), loss)
-    plain.fit(x, labels, epochs=30, batch_size=64, verbose=0)
+    train(plain, x, labels, 60)
     # One free coin of eight labels: ln 2 / 8 a label is the least; without the feedback the first coin stays unknown.
     least = np.log(2) / 8
     assert given.evaluate(inputs, labels, verbose=0) < least + 0.02
@@ -173,7 +173,7 @@ def test_a_video_is_labeled_by_what_moves() -> None:
         "frame_labeler", {"height": 6, "width": 6, "channels": 1, "classes": 2, "units": (16,), "cell": "gru"}
     )
     model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(frames, labels, epochs=40, batch_size=64, verbose=0)
+    train(model, frames, labels, 80)
     right = np.asarray(model(frames)).argmax(-1) == labels
     assert right[:, 2:].mean() > 0.95
     assert right[:, 0].mean() < 0.7
