@@ -1,0 +1,243 @@
+"""Writes sequences with any step function: greedy, sampling, beam search; inside of a graph or out of it.
+
+A step function takes the last token of each row and the states, and gives the scores of the next token and the states:
+
+    step(token_ids (batch,), states) -> (logits (batch, vocabulary), states)
+
+States are any nest of tensors with the batch in front. `Stepper` makes a step function of a model; any other callable
+serves as well. Everything here is a pure function with static shapes: what comes in decides what goes out, so a
+decoder can be traced, compiled and exported with its model, and ends as soon as every row has ended.
+
+    step = decoding.Stepper(model)                                # a trained encoder-decoder
+    states = step.start({"encoder_token_ids": source})
+    written = decoding.greedy(step, start_tokens, states, max_length=50, end_id=2)
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from zoo.beam_search import Hypotheses, beam_search
+from zoo.randomness import derive, uniform
+from zoo.stepping import States, Stepper
+from zoo.tokens import IMPOSSIBLE, check_limits, filled, log_probabilities
+
+__all__ = ["Decoded", "Hypotheses", "Sampled", "Step", "Stepper", "beam_search", "greedy", "prime", "sample"]
+
+Step = Callable[[Any, States], tuple[Any, States]]
+"""(token_ids (batch,), states) -> (logits (batch, vocabulary), states)."""
+
+
+class Decoded(NamedTuple):
+    """What was written.
+
+    Attributes:
+        token_ids: (batch, max_length) int32, without the start token, with the end token; filled up with 0.
+        lengths: (batch,) int32, how many tokens each row has, the end token included.
+        log_probabilities: (batch,) float32, the model's log p of each row.
+    """
+
+    token_ids: Any
+    lengths: Any
+    log_probabilities: Any
+
+
+class Sampled(NamedTuple):
+    """What was drawn.
+
+    Attributes:
+        token_ids: (batch, max_length) int32, without the start token, with the end token; filled up with 0.
+        lengths: (batch,) int32, how many tokens each row has, the end token included.
+        log_probabilities: (batch,) float32, the log p of each row under the model itself, not as tempered or cut.
+        seed: (batch,) int32, the seeds to go on with.
+    """
+
+    token_ids: Any
+    lengths: Any
+    log_probabilities: Any
+    seed: Any
+
+
+def greedy(
+    step: Step, token_ids: Any, states: States, *, max_length: int, end_id: int | None = None, padding: int | None = 0
+) -> Decoded:
+    """Writes the likeliest token at each step.
+
+    Args:
+        step: A step function.
+        token_ids: (batch,), the first token that each row reads, such as a start token.
+        states: The states before it.
+        max_length: How many tokens to write at most.
+        end_id: The token after which a row has ended; None: every row is written to max_length.
+        padding: A token that is never written, because it stands for padding; None: every token can be.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: max_length is less than 1, or the end is the padding.
+    """
+    check_limits(max_length, end_id, padding)
+    return _write(step, token_ids, states, lambda logits, _: _likeliest(logits), max_length, end_id, padding)
+
+
+def sample(
+    step: Step,
+    token_ids: Any,
+    states: States,
+    *,
+    seed: Any,
+    max_length: int,
+    end_id: int | None = None,
+    padding: int | None = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Sampled:
+    """Draws each token from the model's distribution, perhaps sharpened or cut.
+
+    First the temperature is applied, then all but the k likeliest tokens are cut, then, of what is left, all that do
+    not belong to the smallest set of likeliest tokens with probability p or more (Holtzman et al. 2020,
+    arXiv:1904.09751).
+
+    Args:
+        step: A step function.
+        token_ids: (batch,), the first token that each row reads.
+        states: The states before it.
+        seed: int32, a scalar or (batch,): with one seed for each row, what a row draws depends on no other row.
+        max_length: How many tokens to write at most.
+        end_id: The token after which a row has ended; None: every row is written to max_length.
+        padding: A token that is never written, because it stands for padding; None: every token can be.
+        temperature: Divides the logits; towards 0 the likeliest token takes all, and 0 is greedy.
+        top_k: How many of the likeliest tokens can be drawn; None: all.
+        top_p: How much probability the tokens hold that can be drawn; None: all.
+
+    Returns:
+        What was drawn, and the seeds for the next draw.
+
+    Raises:
+        ValueError: A limit is out of range.
+    """
+    check_limits(max_length, end_id, padding)
+    _check_cut(temperature, top_k, top_p)
+    seed = ops.cast(ops.convert_to_tensor(seed), "int32")
+    if len(seed.shape) == 0:
+        seed = derive(seed, ops.cumsum(ops.ones_like(ops.cast(token_ids, "int32"))))
+
+    def draw(logits: Any, t: Any) -> Any:
+        return _draw(logits / temperature, uniform(seed, t), top_k, top_p)
+
+    choose = draw if temperature > 0 else lambda logits, _: _likeliest(logits)
+    written = _write(step, token_ids, states, choose, max_length, end_id, padding)
+    return Sampled(*written, derive(seed, max_length))
+
+
+def prime(step: Step, token_ids: Any, states: States, *, padding: int | None = 0) -> tuple[Any, States]:
+    """Reads a prompt.
+
+    Args:
+        step: A step function.
+        token_ids: (batch, time), the prompts, padded on either side.
+        states: The states before the prompt.
+        padding: The token that stands for padding; None: every token counts.
+
+    Returns:
+        The last token of each prompt (batch,), not read yet, and the states before it: what `greedy`, `sample` and
+        `beam_search` start from.
+    """
+    token_ids = ops.cast(token_ids, "int32")
+    valid = ops.ones_like(token_ids, dtype="bool") if padding is None else ops.not_equal(token_ids, padding)
+    places = ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
+    last = ops.max(ops.where(valid, places, ops.zeros_like(places)), axis=1)
+
+    def read(t: Any, states: States) -> tuple[Any, States]:
+        token = _at(token_ids, t, places)
+        reading = ops.logical_and(_at(ops.cast(valid, "int32"), t, places) > 0, t < last)
+        _, after = step(token, states)
+        return t + 1, keras.tree.map_structure(lambda new, old: _where_row(reading, new, old), after, states)
+
+    steps = ops.max(last)
+    _, states = ops.while_loop(lambda t, _: t < steps, read, (ops.zeros_like(steps), states))
+    return ops.sum(token_ids * ops.cast(places == last[:, None], "int32"), axis=1), states
+
+
+def _at(values: Any, t: Any, places: Any) -> Any:
+    """values[:, t], without an op whose index has to be static."""
+    return ops.sum(ops.where(places == t, values, ops.zeros_like(values)), axis=1)
+
+
+def _where_row(condition: Any, new: Any, old: Any) -> Any:
+    return ops.where(ops.reshape(condition, (-1, *[1] * (len(old.shape) - 1))), new, old)
+
+
+def _write(
+    step: Step,
+    token_ids: Any,
+    states: States,
+    choose: Callable[[Any, Any], Any],
+    max_length: int,
+    end_id: int | None,
+    padding: int | None,
+) -> Decoded:
+    """The loop that greedy decoding and sampling share; `choose(logits, t)` names the next token of each row."""
+    token = ops.cast(token_ids, "int32")
+    zeros = ops.zeros_like(token)
+    places = ops.arange(max_length, dtype="int32")[None]
+
+    def body(t: Any, token: Any, states: States, written: Any, lengths: Any, total: Any, ended: Any) -> tuple[Any, ...]:
+        logits, states = step(token, states)
+        scores = log_probabilities(logits)
+        allowed = scores if padding is None else scores + IMPOSSIBLE * filled(scores, padding)
+        token = ops.where(ended, zeros, choose(allowed, t))
+        gain = ops.sum(ops.where(filled(scores, token) > 0, scores, ops.zeros_like(scores)), axis=-1)
+        written = ops.where(places == t, token[:, None], written)
+        lengths = lengths + ops.cast(ops.logical_not(ended), "int32")
+        total = total + ops.where(ended, ops.zeros_like(gain), gain)
+        if end_id is not None:
+            ended = ops.logical_or(ended, token == end_id)
+        return t + 1, token, states, written, lengths, total, ended
+
+    def unfinished(t: Any, *others: Any) -> Any:
+        return ops.logical_and(t < max_length, ops.logical_not(ops.all(others[-1])))
+
+    never = ops.zeros_like(token, dtype="bool")
+    first = (ops.zeros((), "int32"), token, states, zeros[:, None] * places, zeros, ops.cast(zeros, "float32"), never)
+    _, _, _, written, lengths, total, _ = ops.while_loop(unfinished, body, first)
+    return Decoded(written, lengths, total)
+
+
+def _likeliest(logits: Any) -> Any:
+    return ops.cast(ops.argmax(logits, axis=-1), "int32")
+
+
+def _draw(logits: Any, chance: Any, top_k: int | None, top_p: float | None) -> Any:
+    """Draws by inverting the distribution function: one random number a row."""
+    size = logits.shape[-1]
+    ids = None
+    if top_k is not None or top_p is not None:
+        logits, ids = ops.top_k(logits, min(top_k or size, size))
+    chances = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+    if top_p is not None:
+        # A token stays if those before it do not reach p yet.
+        before = ops.cumsum(chances, axis=-1) - chances
+        enough = top_p * ops.sum(chances, axis=-1, keepdims=True)
+        chances = ops.where(before < enough, chances, ops.zeros_like(chances))
+    reached = ops.cumsum(chances, axis=-1)
+    # Tokens that were cut have no width: "<=" steps over them. Rounding may leave the last one open: hence the minimum.
+    rank = ops.sum(ops.cast(reached <= chance[:, None] * reached[:, -1:], "int32"), axis=-1)
+    place = ops.cumsum(ops.ones_like(chances, dtype="int32"), axis=-1) - 1
+    last = ops.max(ops.where(chances > 0, place, ops.zeros_like(place)), axis=-1)
+    rank = ops.minimum(rank, last)
+    return rank if ids is None else ops.sum(ops.cast(ids, "int32") * ops.cast(place == rank[:, None], "int32"), axis=-1)
+
+
+def _check_cut(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise ValueError(f"temperature must be a number of at least 0, got {temperature!r}")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k!r}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be more than 0 and at most 1, got {top_p!r}")

@@ -1,0 +1,185 @@
+"""A sequence in, another sequence out, each with a length of its own."""
+
+from typing import Any, Literal
+
+import keras
+
+from zoo.blocks import logits_head, sequence_dropout
+from zoo.cells import Cell
+from zoo.fields import PositiveInt, Rate, Units, VocabularySize
+from zoo.layers import AppendContext, GlobalAttention
+from zoo.layers.global_attention import Score
+from zoo.registry import register_model
+from zoo.seq2seq_blocks import decode, decode_with_feeding, encode, token_sequence
+from zoo.specs import TaskShape
+
+INPUTS = {
+    "encoder_token_ids": "batch source_time < source_vocabulary",
+    "decoder_token_ids": "batch target_time < target_vocabulary",
+}
+Context = Literal["initial_state", "each_step", "both"]
+"""Where the decoder meets the encoder's vector: before its first step, at each step, or both."""
+Attention = Literal["additive", "multiplicative"]
+"""How a state of the decoder is compared with those of the encoder."""
+
+
+@register_model(
+    shape=TaskShape.ENCODER_DECODER,
+    inputs=INPUTS,
+    outputs={"logits": "batch target_time target_vocabulary"},
+    streamable=False,
+    references=("Cho et al. 2014, arXiv:1406.1078", "Sutskever, Vinyals & Le 2014, arXiv:1409.3215"),
+    tiny={
+        "source_vocabulary": 7,
+        "target_vocabulary": 6,
+        "encoder_units": (4,),
+        "decoder_units": (3,),
+        "embedding": 5,
+    },
+)
+def encoder_decoder(
+    *,
+    source_vocabulary: VocabularySize,
+    target_vocabulary: VocabularySize,
+    cell: Cell = "lstm",
+    encoder_units: Units = (256,),
+    decoder_units: Units = (256,),
+    bidirectional: bool = False,
+    context: Context = "both",
+    embedding: PositiveInt = 128,
+    dropout: Rate = 0.0,
+    recurrent_dropout: Rate = 0.0,
+) -> keras.Model:
+    """Reads a sequence into one vector of fixed size, writes another sequence from it.
+
+    Trains by teacher forcing: `decoder_token_ids` are a start token and the target without its last token.
+
+    Equation:
+        h_s = cell(E x_s, h_{s-1}), for each layer of the encoder;  c = h_S, S the last step that is no padding
+        initial_state: g_0 = tanh(V c + b), for each state of each layer of the decoder; otherwise g_0 = 0
+        g_t = cell(F y_{t-1}, g_{t-1}); each_step: the lowest layer reads [F y_{t-1}, c]
+        logits_t = W g_t + b, the scores of y_t
+
+    Args:
+        source_vocabulary: Number of token ids of the source; id 0 is padding and is skipped.
+        target_vocabulary: Number of token ids of the target; id 0 is padding and is skipped.
+        cell: The recurrent cell.
+        encoder_units: Width of each recurrent layer of the encoder, from the input up.
+        decoder_units: Width of each recurrent layer of the decoder, from the input up.
+        bidirectional: Whether the encoder also reads the source backwards; c is then the last of both.
+        context: Whether c makes the decoder's first states, is read at each step, or both.
+        embedding: Size of the vectors that stand for tokens.
+        dropout: Share of what each layer reads that is dropped in training, the same features at every step.
+        recurrent_dropout: Share of the previous state that is dropped in training.
+
+    Returns:
+        A model from `encoder_token_ids` (batch, source_time) and `decoder_token_ids` (batch, target_time) to `logits`
+        (batch, target_time, target_vocabulary). The decoder's mask travels to the logits.
+    """
+    # Inputs
+    encoder_ids, source, _ = token_sequence("encoder", source_vocabulary, embedding)
+    decoder_ids, x, decoder_mask = token_sequence("decoder", target_vocabulary, embedding)
+    inputs = {"encoder_token_ids": encoder_ids, "decoder_token_ids": decoder_ids}
+
+    # Body: (batch, source_time, embedding) -> (batch, width)
+    rates: dict[str, Any] = {"dropout": dropout, "recurrent": recurrent_dropout}
+    _, summary = encode(source, cell=cell, units=encoder_units, bidirectional=bidirectional, **rates)
+    if context != "initial_state":
+        x = AppendContext(name="context")(x, summary)
+    start = None if context == "each_step" else summary
+    x = decode(x, decoder_mask, start, cell=cell, units=decoder_units, **rates)
+
+    # Head: (batch, target_time, width) -> (batch, target_time, target_vocabulary)
+    x = sequence_dropout(x, dropout, name="dropout")
+    return keras.Model(inputs, logits_head(x, target_vocabulary), name="encoder_decoder")
+
+
+@register_model(
+    shape=TaskShape.ENCODER_DECODER,
+    inputs=INPUTS,
+    outputs={
+        "logits": "batch target_time target_vocabulary",
+        "attention": "batch target_time source_time if return_attention=True",
+    },
+    streamable=False,
+    references=("Bahdanau, Cho & Bengio 2015, arXiv:1409.0473", "Luong, Pham & Manning 2015, arXiv:1508.04025"),
+    tiny={
+        "source_vocabulary": 7,
+        "target_vocabulary": 6,
+        "encoder_units": (4,),
+        "decoder_units": (3,),
+        "embedding": 5,
+    },
+)
+def attention_encoder_decoder(
+    *,
+    source_vocabulary: VocabularySize,
+    target_vocabulary: VocabularySize,
+    cell: Cell = "lstm",
+    encoder_units: Units = (256,),
+    decoder_units: Units = (256,),
+    bidirectional: bool = True,
+    attention: Score = "additive",
+    input_feeding: bool = False,
+    return_attention: bool = False,
+    embedding: PositiveInt = 128,
+    dropout: Rate = 0.0,
+    recurrent_dropout: Rate = 0.0,
+) -> keras.Model:
+    """Writes a sequence while looking at every state of the encoder, each step at the ones that matter to it.
+
+    Trains by teacher forcing: `decoder_token_ids` are a start token and the target without its last token. Without
+    input feeding the attention stands outside of the recurrence, and all steps attend at once.
+
+    Equation:
+        m_s = cell(E x_s, m_{s-1}), for each layer of the encoder; bidirectional: of both directions side by side
+        g_0 = tanh(V m_last + b), for each state of each layer of the decoder
+        g_t = cell(F y_{t-1}, g_{t-1}); input feeding: the lowest layer reads [F y_{t-1}, z_{t-1}], z_0 = 0
+        e_ts = v . tanh(W_q g_t + W_k m_s), additive, or g_t . W_k m_s, multiplicative
+        a_t = softmax_s(e_ts) over the steps that are no padding;  c_t = sum_s a_ts m_s;  z_t = tanh(W_c [c_t, g_t])
+        logits_t = W z_t + b, the scores of y_t
+        Bahdanau et al. compare with g_{t-1} and let c_t into the cell; here, as in Luong et al., g_t is compared, and
+        what was seen reaches the next step by input feeding.
+
+    Args:
+        source_vocabulary: Number of token ids of the source; id 0 is padding and is skipped.
+        target_vocabulary: Number of token ids of the target; id 0 is padding and is skipped.
+        cell: The recurrent cell.
+        encoder_units: Width of each recurrent layer of the encoder, from the input up.
+        decoder_units: Width of each recurrent layer of the decoder, from the input up.
+        bidirectional: Whether the encoder also reads the source backwards.
+        attention: How a state of the decoder is compared with those of the encoder.
+        input_feeding: Whether the decoder reads its last attentional vector with the next token.
+        return_attention: Whether the weights a_ts are an output too.
+        embedding: Size of the vectors that stand for tokens.
+        dropout: Share of what each layer reads that is dropped in training, the same features at every step.
+        recurrent_dropout: Share of the previous state that is dropped in training.
+
+    Returns:
+        A model from `encoder_token_ids` (batch, source_time) and `decoder_token_ids` (batch, target_time) to `logits`
+        (batch, target_time, target_vocabulary) and, on request, `attention` (batch, target_time, source_time). The
+        decoder's mask travels to the logits.
+    """
+    # Inputs
+    encoder_ids, source, encoder_mask = token_sequence("encoder", source_vocabulary, embedding)
+    decoder_ids, x, decoder_mask = token_sequence("decoder", target_vocabulary, embedding)
+    inputs = {"encoder_token_ids": encoder_ids, "decoder_token_ids": decoder_ids}
+
+    # Body: (batch, source_time, embedding) -> (batch, source_time, width), (batch, width)
+    rates: dict[str, Any] = {"dropout": dropout, "recurrent": recurrent_dropout}
+    memory, summary = encode(source, cell=cell, units=encoder_units, bidirectional=bidirectional, **rates)
+    keys = keras.layers.Dense(decoder_units[-1], use_bias=False, name="attention_keys")(memory)
+    # (batch, target_time, embedding) -> (batch, target_time, width), (batch, target_time, source_time)
+    looked_at = (keys, memory, encoder_mask)
+    decoder: dict[str, Any] = {"cell": cell, "units": decoder_units, **rates}
+    if input_feeding:
+        x, weights = decode_with_feeding(x, decoder_mask, summary, looked_at, attention=attention, **decoder)
+    else:
+        x, weights = GlobalAttention(attention, name="attend")(decode(x, decoder_mask, summary, **decoder), *looked_at)
+
+    # Head: (batch, target_time, width) -> (batch, target_time, target_vocabulary)
+    logits = logits_head(sequence_dropout(x, dropout, name="dropout"), target_vocabulary)
+    if not return_attention:
+        return keras.Model(inputs, logits, name="attention_encoder_decoder")
+    weights = keras.layers.Identity(dtype="float32", name="attention")(weights)
+    return keras.Model(inputs, {"logits": logits, "attention": weights}, name="attention_encoder_decoder")

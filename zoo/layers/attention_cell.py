@@ -1,0 +1,89 @@
+from typing import Any
+
+import keras
+from keras import ops
+
+from zoo.layers.global_attention import GlobalAttention, Score
+
+
+@keras.saving.register_keras_serializable(package="seqzoo")
+class AttentionCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """A stack of cells whose lowest one also reads the last attentional vector (Luong et al. 2015, section 3.3).
+
+    The source that it attends to is set by `attend`, before the loop over time starts: it is the same at every step.
+
+    Equation:
+        h_t = cells([x_t, y_{t-1}], h_{t-1});  y_t = attention(h_t, source), see `GlobalAttention`;  y_0 = 0
+
+    Output: y_t and h_t of the top cell, side by side, (batch, 2 units).
+    States: those of the cells, and y (batch, units).
+    Reference: arXiv:1508.04025.
+    """
+
+    def __init__(self, cells: Any, score: Score = "additive", **options: Any) -> None:
+        """Makes the cell.
+
+        Args:
+            cells: Keras cells, from the input up.
+            score: See `GlobalAttention`.
+            **options: Further arguments of `keras.layers.Layer`.
+        """
+        super().__init__(**options)
+        self.cells = [keras.saving.deserialize_keras_object(cell) if isinstance(cell, dict) else cell for cell in cells]
+        self.attention = GlobalAttention(score, name="attention", dtype=self.dtype_policy)
+        self.units = self.cells[-1].units
+        self.state_size = [size for cell in self.cells for size in _sizes(cell)] + [self.units]
+        self.output_size = 2 * self.units
+        self._source: tuple[Any, Any, Any] | None = None
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        """Makes the weights of the cells; those of the attention wait for the source."""
+        width: Any = input_shape[-1] + self.units
+        for cell in self.cells:
+            if not cell.built:
+                cell.build((None, width))
+                cell.built = True
+            width = cell.units
+
+    def attend(self, keys: Any, values: Any, valid: Any) -> None:
+        """Sets the source for the steps to come.
+
+        Args:
+            keys: (batch, source_time, units).
+            values: (batch, source_time, width).
+            valid: (batch, source_time) bool.
+        """
+        self._source = keys, values, valid
+
+    def forget(self) -> None:
+        """Lets go of the source, a tensor of one call."""
+        self._source = None
+
+    def call(self, inputs: Any, states: list[Any], training: bool = False) -> tuple[Any, list[Any]]:
+        """Takes one step: (batch, features) and the states to [y, h] and the states."""
+        if self._source is None:
+            raise ValueError(f"{self.name} has no source: call attend(keys, values, valid) before a step")
+        *flat, fed = states
+        x = ops.concatenate([inputs, fed], axis=-1)
+        new: list[Any] = []
+        for cell in self.cells:
+            count = len(_sizes(cell))
+            own, flat = flat[:count], flat[count:]
+            x, after = cell(x, own, training=training)
+            new += after if isinstance(after, (list, tuple)) else [after]
+        # (batch, units) -> (batch, 1, units) -> (batch, units)
+        attentional = ops.squeeze(self.attention(ops.expand_dims(x, 1), *self._source)[0], 1)
+        return ops.concatenate([attentional, x], axis=-1), [*new, attentional]
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Gives zeros, one tensor (batch, size) for each state."""
+        return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        cells = [keras.saving.serialize_keras_object(cell) for cell in self.cells]
+        return {**super().get_config(), "cells": cells, "score": self.attention.score}
+
+
+def _sizes(cell: Any) -> list[int]:
+    return list(cell.state_size) if isinstance(cell.state_size, (list, tuple)) else [cell.state_size]
