@@ -22,12 +22,10 @@ class Case:
     Attributes:
         name: What is special about it.
         inputs: The arrays.
-        optional: The model itself may refuse it: two sequences of different lengths, say.
     """
 
     name: str
     inputs: Arrays
-    optional: bool
 
 
 def make_cases(
@@ -53,13 +51,13 @@ def make_cases(
         yield maker.case(name, most, _SHORT, padding=name)
     for size in batch if any(port.shape and port.shape[0] is None for port in ports) else [most]:
         for length in time if maker.sequences else [longest]:
-            yield maker.case(f"batch {size}, time {length}", size, length, optional=length != longest)
+            yield maker.case(f"batch {size}, time {length}", size, length)
     for name in _PADDINGS if maker.has_padding else []:
         yield maker.case(f"{name}, time {longest}", most, longest, padding=name)
-    yield maker.case("extreme values", most, longest, scale=_EXTREME, optional=True)
+    yield maker.case("extreme values", most, longest, scale=_EXTREME)
     yield maker.case("ids at both ends", most, longest, ends=True)
     if maker.sequences > 1:
-        yield maker.case("sequences of different lengths", most, longest, stagger=True, optional=True)
+        yield maker.case("sequences of different lengths", most, longest, stagger=True)
 
 
 class _Maker:
@@ -84,7 +82,6 @@ class _Maker:
         ends: bool = False,
         padding: str | None = None,
         stagger: bool = False,
-        optional: bool = False,
     ) -> Case:
         arrays: Arrays = {}
         for index, port in enumerate(self._ports):
@@ -94,7 +91,7 @@ class _Maker:
         for port in self._ports:
             if len(port.shape) > 1 and padding is not None:
                 self._pad(port, arrays, padding)
-        return Case(name, arrays, optional)
+        return Case(name, arrays)
 
     def _values(self, port: Port, shape: tuple[int, ...], scale: float, ends: bool) -> np.ndarray:
         if port.dtype == "bool":

@@ -1,3 +1,6 @@
+import re
+
+
 class SeqzooExportError(Exception):
     """Base of all errors that `export` raises; its text is one line for the user."""
 
@@ -25,8 +28,11 @@ class VerificationError(SeqzooExportError):
 def first_line(error: BaseException, limit: int = 300) -> str:
     """The line of a converter's message that says what is wrong.
 
-    Converters prepend pages of locations; MLIR marks the one useful line with `error:`.
+    Converters prepend pages of locations, and MLIR marks the one useful line with `error:`; Keras says first in which
+    call it was, in colours.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Exception encountered when calling")]
     marked = [line.split("error:", 1)[1].strip() for line in lines if "error:" in line]
     return (marked or lines or [type(error).__name__])[0][:limit]

@@ -32,11 +32,13 @@ class Loop:
     xs: tf.Tensor
     states: States
     count: tf.Tensor | None
-    hold: bool
 
     @property
     def steps(self) -> Any:
-        """How many steps the longest row has."""
+        """How many steps the longest row has.
+
+        To be read outside the loop: asked in its condition, the inputs would be copied there at each step.
+        """
         return dims(self.xs)[0] if self.count is None else tf.reduce_max(self.count)
 
     @property
@@ -48,7 +50,7 @@ class Loop:
     def advance(self, t: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """Step t; rows that have ended hold their states."""
         output, new = self.step(tf.gather(self.xs, t), states)
-        if self.count is not None and self.hold:
+        if self.count is not None:
             running = t < self.count
             new = [where(running, after, before) for after, before in zip(new, states, strict=True)]
         return output, new
@@ -83,14 +85,13 @@ class LoopEngine:
         step, xs = _split(run)
         output = _output_spec(step, xs, run.states)
         if run.outputs:
-            loop = Loop(step, xs, run.states, run.count, hold=True)
-            outputs, states = self._collect(loop, output)
+            outputs, states = self._collect(Loop(step, xs, run.states, run.count), output)
             return outputs, outputs[-1], states
         if type(run.cell) in _HOIST:  # the output is the first state
-            states = _final_states(Loop(step, xs, run.states, run.count, hold=True))
+            states = _final_states(Loop(step, xs, run.states, run.count))
             return None, states[0], states
         zeros = tf.zeros([dims(xs)[1], *output.shape[1:]], output.dtype)
-        last, *states = _final_states(Loop(_carrying_output(step), xs, [zeros, *run.states], run.count, hold=True))
+        last, *states = _final_states(Loop(_carrying_output(step), xs, [zeros, *run.states], run.count))
         return None, last, states
 
 
@@ -127,11 +128,13 @@ def _carrying_output(step: Step) -> Step:
 
 
 def _final_states(loop: Loop) -> States:
+    steps = loop.steps
+
     def body(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return (t + 1, *loop.advance(t, list(states))[1])
 
     _, *final = tf.while_loop(
-        lambda t, *_: t < loop.steps,
+        lambda t, *_: t < steps,
         body,
         (tf.constant(0), *loop.states),
         shape_invariants=(tf.TensorShape([]), *loop.invariants),

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from export.recurrence import Engine, Recurrence, Result, cells_of, run
+from export.recurrence import Compactions, Engine, Recurrence, Result, cells_of, run
 from export.tensors import dims, reshape
 
 _BUILT_IN_CELLS = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
@@ -42,10 +42,11 @@ class Lowering:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.compactions = Compactions()
 
     def recurrent(self, call: Recurrence) -> Result:
         """Lowers one recurrent layer."""
-        return run(call, self.engine)
+        return run(call, self.engine, self.compactions)
 
     def bidirectional(
         self, layer: keras.layers.Bidirectional, forward: Recurrence, backward: Recurrence
@@ -253,6 +254,17 @@ _PATCHES: Patches = {
     (keras.layers.Bidirectional, "_can_attempt_fused_lstm"): _no_fused_attempt,
     (keras.layers.Bidirectional, "_can_attempt_fused_gru"): _no_fused_attempt,
 }
+
+
+@contextlib.contextmanager
+def seeds_kept(model: keras.Model) -> Iterator[None]:
+    """Afterwards the model's random seeds are as before: Keras draws dropout masks even where it does not use them."""
+    seeds = [(v, v.numpy()) for v in model.variables if v.path.endswith("seed_generator_state")]
+    try:
+        yield
+    finally:
+        for variable, value in seeds:
+            variable.assign(value)
 
 
 @contextlib.contextmanager

@@ -55,10 +55,18 @@ def in_file(entry: dict[str, Any], model: str) -> dict[str, str]:
 
 def add(folder: Path, model: str, artifact: Path, entry: dict[str, Any]) -> None:
     """Adds an artifact's entry, or replaces it."""
-    manifest = _read(folder) or {"seqzoo": importlib.metadata.version("seqzoo"), "artifacts": {}}
+    manifest = _read(folder) or {"artifacts": {}}
+    manifest["seqzoo"] = _version()
     manifest["model"] = model
     manifest["artifacts"][artifact.name] = {**entry, "bytes": size_of(artifact), "sha256": digest(artifact)}
     write_json(folder / NAME, manifest)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("seqzoo")
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "not installed"
 
 
 def drop(folder: Path, artifact: Path) -> None:

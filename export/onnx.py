@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
@@ -17,6 +18,7 @@ from export.trace import Traced
 
 # The newest opset that tf2onnx writes; later ones go through onnx's own converter.
 _TF2ONNX_OPSET = 18
+_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
 def lowering() -> OnnxLowering:
@@ -64,12 +66,24 @@ def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
             converted = tf2onnx.tfonnx.process_tf_graph(
                 graph,
                 opset=opset,
-                custom_op_handlers={MARKER: (handler(engine), [])},
+                custom_op_handlers={MARKER: (handler(engine), []), "Erfc": (_erfc, [])},
                 input_names=list(inputs),
                 output_names=list(outputs),
                 tensors_to_rename=_onnx_names(inputs, outputs),
             )
         return tf2onnx.optimizer.optimize_graph(converted).make_model(traced.model.name)
+
+
+def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """erfc(x) = 1 - erf(x), for the exact gelu: tf2onnx knows Erf only."""
+    (x,), (output,) = node.input, node.output
+    shape, dtype = context.get_shape(output), context.get_dtype(output)
+    context.remove_node(node.name)
+    erf = context.make_node("Erf", [x], shapes=[shape], dtypes=[dtype])
+    one = context.make_const(f"{node.name}/one", np.array(1, onnx.helper.tensor_dtype_to_np_dtype(dtype)))
+    context.make_node(
+        "Sub", [one.output[0], erf.output[0]], name=name, outputs=[output], shapes=[shape], dtypes=[dtype]
+    )
 
 
 def _onnx_names(inputs: dict[str, str], outputs: dict[str, str]) -> dict[str, str]:
@@ -89,16 +103,41 @@ def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str]) ->
                 dim.dim_value = axis
             else:
                 dim.dim_param = axis
-    del proto.graph.value_info[:]
+    _strip(proto.graph)
     onnx.helper.set_model_props(proto, metadata)
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    """Short names for inner values, none for nodes: the traced ops' long ones are most of a small file's bytes."""
+    kept = {value.name for value in [*graph.input, *graph.output]}
+    short: dict[str, str] = {"": ""}
+
+    def rename(name: str) -> str:
+        if name not in kept and name not in short:
+            short[name] = f"_{len(short)}"
+        return name if name in kept else short[name]
+
+    def visit(inner: onnx.GraphProto) -> None:
+        del inner.value_info[:]
+        for value in [*inner.input, *inner.output, *inner.initializer]:
+            value.name = rename(value.name)
+        for node in inner.node:
+            node.name, node.doc_string = "", ""
+            node.input[:] = [rename(name) for name in node.input]
+            node.output[:] = [rename(name) for name in node.output]
+            for attribute in node.attribute:
+                for body in [attribute.g, *attribute.graphs] if attribute.type in _GRAPHS else []:
+                    visit(body)
+
+    visit(graph)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """tf2onnx logs each conversion's progress."""
+    """tf2onnx logs each conversion's progress, and an unknown op before it raises."""
     logger: Any = logging.getLogger("tf2onnx")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering
-from export.recurrence import CellRun, Compaction, Recurrence, Result, States, cells_of
+from export.recurrence import CellRun, Recurrence, Result, States, cells_of, zeroes_in_time_order
 from export.tensors import time_major, where
 
 MARKER = "CudnnRNNV3"
@@ -202,9 +202,9 @@ class OnnxLowering(Lowering):
     ) -> tuple[Result, Result] | None:
         """One bidirectional operator where both directions have the same cell; see `Lowering.bidirectional`."""
         node = _joint_node(forward.layer, backward.layer)
-        if node is None:
+        if node is None or (forward.mask is not None and zeroes_in_time_order(backward.layer)):
             return None
-        compaction = None if forward.mask is None else Compaction(forward.mask)
+        compaction = self.compactions.get(forward.mask)
         xs = time_major(forward.sequences if compaction is None else compaction.pack(forward.sequences))
         states = [keras.tree.flatten(call.states) for call in (forward, backward)]
         zero = forward.zero_state and backward.zero_state

@@ -109,17 +109,33 @@ class Compaction:
         return where(self.mask if zero_masked else seen, spread, tf.zeros_like(spread))
 
     def last(self, output: tf.Tensor, *, zero_masked: bool, from_the_end: bool = False) -> tf.Tensor:
-        """The output after the last step; zero for a row without a valid step or, if zero_masked, with a masked last."""
+        """The output after the last step; zero for a row without valid steps or, if zero_masked, with a masked last."""
         final_step = self.mask[:, 0] if from_the_end else self.mask[:, -1]
         return where(final_step if zero_masked else self.count > 0, output, tf.zeros_like(output))
 
 
-def run(call: Recurrence, engine: Engine) -> Result:
+class Compactions:
+    """One Compaction for each mask: the layers of a stack share theirs."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, bool], tuple[Any, Compaction]] = {}
+
+    def get(self, mask: tf.Tensor | None, *, backwards: bool = False) -> Compaction | None:
+        """The compaction of a mask, in the order of time or against it; None for no mask."""
+        if mask is None:
+            return None
+        # The mask is held beside its compaction, so that no later tensor can get the same id.
+        key = (id(mask), id(tf.compat.v1.get_default_graph()), backwards)
+        if key not in self._known:
+            self._known[key] = (mask, Compaction(tf.reverse(mask, [1]) if backwards else mask))
+        return self._known[key][1]
+
+
+def run(call: Recurrence, engine: Engine, compactions: Compactions) -> Result:
     """Runs a layer's recurrence as keras.layers.RNN.inner_loop would, each cell by the engine."""
-    layer, x, mask = call.layer, call.sequences, call.mask
-    if layer.go_backwards:
-        x, mask = tf.reverse(x, [1]), None if mask is None else tf.reverse(mask, [1])
-    compaction = None if mask is None else Compaction(mask)
+    layer = call.layer
+    x = tf.reverse(call.sequences, [1]) if layer.go_backwards else call.sequences
+    compaction = compactions.get(call.mask, backwards=layer.go_backwards)
     xs = time_major(x if compaction is None else compaction.pack(x))
     outputs, last, states = _run_cells(call, engine, xs, None if compaction is None else compaction.count)
     zero_masked = layer.zero_output_for_mask
@@ -129,8 +145,18 @@ def run(call: Recurrence, engine: Engine) -> Result:
         return last, tf.expand_dims(last, 1), states
     outputs = time_major(outputs)
     if compaction is not None:
-        outputs = compaction.spread(outputs, zero_masked=zero_masked)
+        outputs = compaction.spread(outputs, zero_masked=zero_masked and not zeroes_in_time_order(layer))
+        if zero_masked and zeroes_in_time_order(layer):
+            outputs = where(call.mask, outputs, tf.zeros_like(outputs))
     return last, outputs, states
+
+
+def zeroes_in_time_order(layer: keras.layers.RNN) -> bool:
+    """Whether Keras zeroes masked outputs in the order of time though they are in the order of processing.
+
+    Its unrolled loop reverses the mask for the steps, but not for the zeroing. The model is the judge.
+    """
+    return bool(layer.unroll and layer.go_backwards)
 
 
 def cells_of(layer: keras.layers.RNN) -> list[Any]:

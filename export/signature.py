@@ -37,11 +37,16 @@ class Signature:
             self, inputs=tuple(dataclasses.replace(port, shape=shape_of(port)) for port in self.inputs)
         )
 
-    def with_dtypes(self, dtypes: dict[str, str]) -> "Signature":
-        """The same signature, the named inputs with other dtypes."""
+    def with_token_ids(self, names: set[str]) -> "Signature":
+        """The same signature, the named inputs as integers, their time axis dynamic."""
         return dataclasses.replace(
             self,
-            inputs=tuple(dataclasses.replace(p, dtype=dtypes.get(p.name, p.dtype)) for p in self.inputs),
+            inputs=tuple(
+                dataclasses.replace(port, dtype="int32", shape=(None, *[None] * (len(port.shape) > 1), *port.shape[2:]))
+                if port.name in names
+                else port
+                for port in self.inputs
+            ),
         )
 
 
@@ -61,18 +66,17 @@ def candidate_signatures(model: keras.Model, input_signature: Any = None) -> Ite
         ExportError: The inputs are not known.
     """
     signature = _read_signature(model, input_signature)
-    dynamic_batch = signature.with_shapes(lambda port: (None, *port.shape[1:]) if port.shape else ())
+    dynamic_batch = signature.with_shapes(lambda port: (None, *port.shape[1:])[: len(port.shape)])
     if not signature.declared:
-        yield signature.with_shapes(lambda port: _dynamic_time(port, 2))  # sequences of token ids too
-        yield signature.with_shapes(lambda port: _dynamic_time(port, 3))
+        yield signature.with_shapes(_dynamic_time)
     yield dynamic_batch
     if any(port.shape and port.shape[0] is not None for port in signature.inputs):
         yield signature
 
 
-def _dynamic_time(port: Port, least_rank: int) -> tuple[int | None, ...]:
-    dynamic = 2 if len(port.shape) >= least_rank else min(1, len(port.shape))
-    return (None,) * dynamic + port.shape[dynamic:]
+def _dynamic_time(port: Port) -> tuple[int | None, ...]:
+    """Dynamic batch, and time where there are features after it: of (batch, n), n may as well be a vector's size."""
+    return (None, None, *port.shape[2:]) if len(port.shape) > 2 else (None, *port.shape[1:])
 
 
 def _read_signature(model: keras.Model, input_signature: Any) -> Signature:

@@ -72,9 +72,7 @@ def _finish(content: bytes, traced: Traced, metadata: dict[str, str]) -> bytes:
     names = {argument.encode(): name.encode() for name, argument in traced.arguments.items()}
     for entry in signature.inputs:
         entry.name = names[entry.name]
-    for subgraph in model.subgraphs:
-        for tensor in subgraph.tensors:
-            tensor.name = b""  # long paths of traced ops: a third of a small file, and nobody's business
+    _strip(model)
     main = model.subgraphs[signature.subgraphIndex]
     for entry in [*signature.inputs, *signature.outputs]:
         main.tensors[entry.tensorIndex].name = entry.name
@@ -85,10 +83,36 @@ def _finish(content: bytes, traced: Traced, metadata: dict[str, str]) -> bytes:
     return bytes(builder.Output())
 
 
+def _strip(model: Any) -> None:
+    """Drops what no runtime reads: the traced ops' long names and empty tables are most of a small file's bytes."""
+    kept = [model.buffers[0]]  # the format's empty buffer, for all tensors without constant data
+    mains = {signature.subgraphIndex for signature in model.signatureDefs}
+    for number, subgraph in enumerate(model.subgraphs):
+        ports = {int(index) for index in (*subgraph.inputs, *subgraph.outputs)} if number in mains else set()
+        for index, tensor in enumerate(subgraph.tensors):
+            tensor.name = None
+            if index not in ports:
+                tensor.shapeSignature = None  # tells dynamic sizes of inputs and outputs; inside, shapes are inferred
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
+            buffer = model.buffers[tensor.buffer]
+            if buffer.data is None or len(buffer.data) == 0:
+                tensor.buffer = 0
+            else:
+                tensor.buffer = len(kept)
+                kept.append(buffer)
+    # Of the converter's notes the least runtime version is of use; the rest describes the machine that converted.
+    model.metadata = [entry for entry in model.metadata or [] if entry.name == b"min_runtime_version"]
+    for entry in model.metadata:
+        kept.append(model.buffers[entry.buffer])
+        entry.buffer = len(kept) - 1
+    model.buffers = kept
+
+
 def _add_metadata(model: Any, key: str, value: str) -> None:
     buffer = schema.BufferT()
     buffer.data = list(value.encode())
     entry = schema.MetadataT()
     entry.name, entry.buffer = key.encode(), len(model.buffers)
     model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
+    model.metadata.append(entry)

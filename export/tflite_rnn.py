@@ -17,7 +17,7 @@ _LEAST_CHUNK = 32
 def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
     """Collects outputs by DYNAMIC_UPDATE_SLICE, an inner loop for each chunk of steps. See `loops.Collect`."""
     time, batch = dims(loop.xs)[:2]
-    chunk = _chunk_size(time)
+    steps, chunk = loop.steps, _chunk_size(time)
     rows = _scratch(loop, output, time, batch, chunk)
 
     def inner_body(start: Any) -> Any:
@@ -28,9 +28,9 @@ def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, Sta
         return body
 
     def outer_body(start: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        steps = tf.minimum(chunk, loop.steps - start)
+        left = tf.minimum(chunk, steps - start)
         _, part, *new = tf.while_loop(
-            lambda t, *_: t < steps,
+            lambda t, *_: t < left,
             inner_body(start),
             (tf.constant(0), rows[:chunk], *states),
             shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, *rows.shape[1:]]), *loop.invariants),
@@ -38,7 +38,7 @@ def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, Sta
         return (start + chunk, _write(kept, part, start), *new)
 
     _, kept, *final = tf.while_loop(
-        lambda start, *_: start < loop.steps,
+        lambda start, *_: start < steps,
         outer_body,
         (tf.constant(0), rows, *loop.states),
         shape_invariants=(tf.TensorShape([]), rows.shape, *loop.invariants),

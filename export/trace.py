@@ -63,8 +63,8 @@ def _with_token_ids(traced: Traced, lowering: Lowering) -> Traced:
     if traced.signature.declared:
         return traced
     domains = input_domains(traced.function, traced.arguments)
-    indices = {name: "int32" for name, domain in domains.items() if domain.size is not None}
-    return _trace(traced.model, lowering, traced.signature.with_dtypes(indices)) if indices else traced
+    indices = {name for name, domain in domains.items() if domain.size is not None}
+    return _trace(traced.model, lowering, traced.signature.with_token_ids(indices)) if indices else traced
 
 
 def _build(model: keras.Model, signature: Signature) -> None:
