@@ -1,0 +1,177 @@
+"""What an artifact holds: names, axes, ops, metadata, size; and what it tells a stranger."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+
+import export
+from tests.export import user_cells
+from tests.export.conftest import METADATA, MODELS
+from tests.export.judging import FORMATS, SUFFIXES, difference, plain_runtime
+from tests.export.random_models import randomise
+
+L = keras.layers
+
+# Recurrent operators in each shared model's ONNX file.
+NATIVE = {"tagger": {"LSTM": 1, "GRU": 1}, "classifier": {"LSTM": 1}, "regressor": {"RNN": 1}}
+# While loops in its LiteRT file: one for a layer that gives its last state only.
+LOOPS = {"classifier": 1, "regressor": 1}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_onnx_holds_the_native_operators_and_no_loop(name: str, artifact_of: Any) -> None:
+    ops = export.op_histogram(artifact_of(name, "onnx").path)
+    assert {op: count for op, count in ops.items() if op in ("LSTM", "GRU", "RNN")} == NATIVE[name]
+    assert not {"Loop", "Scan", "If"} & set(ops)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_litert_holds_builtin_ops_only(name: str, artifact_of: Any) -> None:
+    path = artifact_of(name, "tflite").path
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    assert all(code.CustomCode() is None for code in codes)
+    assert not any(op.startswith(("CUSTOM", "Flex")) for op in export.op_histogram(path))
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_litert_has_one_loop_for_a_layer_that_gives_its_last_state(name: str, artifact_of: Any) -> None:
+    assert export.op_histogram(artifact_of(name, "tflite").path)["WHILE"] == LOOPS[name]
+
+
+def test_litert_hoists_the_input_projection(artifact_of: Any) -> None:
+    """One product over the whole sequence, one in the loop's body, one in the head."""
+    assert export.op_histogram(artifact_of("classifier", "tflite").path)["FULLY_CONNECTED"] == 3
+
+
+@pytest.mark.parametrize("fmt", ["tflite", "onnx"])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_file_is_its_weights_and_little_more(name: str, fmt: str, artifact_of: Any, model_of: Any) -> None:
+    weights = sum(4 * int(np.prod(v.shape)) for v in model_of(name).weights)
+    assert artifact_of(name, fmt).path.stat().st_size <= 1.1 * weights + 20 * 1024
+
+
+@pytest.mark.parametrize("fmt", ["tflite", "onnx"])
+def test_a_static_sequence_bakes_no_zeros_into_the_file(fmt: str, tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((500, 8)), L.LSTM(64, return_sequences=True)])
+    artifact = export.export_model(model, tmp_path / f"m{SUFFIXES[fmt]}", verify=False)
+    assert artifact.bytes <= 1.1 * 4 * model.count_params() + 20 * 1024
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_names_and_axes_of_the_onnx_file(name: str, artifact_of: Any, model_of: Any) -> None:
+    graph = onnx.load(str(artifact_of(name, "onnx").path)).graph
+    sizes = {
+        v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in [*graph.input, *graph.output]
+    }
+    assert sizes == {
+        "tagger": {"features": ["batch", "time", 4], "tags": ["batch", "time", 5]},
+        "classifier": {"token_ids": ["batch", "time"], "logits": ["batch", 3]},
+        "regressor": {
+            "series": ["batch", "time", 2], "static": ["batch", 3], "mean": ["batch", 2], "summary": ["batch", 4]
+        },
+    }[name]  # fmt: skip
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_batch_and_time_are_dynamic(fmt: str, artifact_of: Any, model_of: Any) -> None:
+    """One loaded artifact, many shapes in a random order: nothing of a shape is left in it."""
+    rng = np.random.default_rng(0)
+    keras_says = tf.function(model_of("tagger"), autograph=False, input_signature=[tf.TensorSpec((None, None, 4))])
+    run = plain_runtime(artifact_of("tagger", fmt).path)
+    for batch, time in rng.integers(1, [9, 70], (25, 2)):
+        x = rng.normal(size=(batch, time, 4)).astype("float32")
+        x[rng.random((batch, time)) < 0.3] = 0.0
+        assert difference(np.asarray(keras_says(x)), run({"features": x})["tags"]) == ""
+
+
+def in_file(path: Path) -> dict[str, Any]:
+    """The metadata inside an artifact."""
+    if path.suffix == ".onnx":
+        return json.loads({p.key: p.value for p in onnx.load(str(path)).metadata_props}["seqzoo"])
+    if path.suffix == ".tflite":
+        model = schema.ModelT.InitFromPackedBuf(bytearray(path.read_bytes()), 0)
+        buffers = {entry.name: model.buffers[entry.buffer].data for entry in model.metadata}  # all point somewhere
+        return json.loads(bytes(buffers[b"seqzoo"]).decode())
+    return json.loads((path / "assets.extra" / "seqzoo.json").read_text())
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_metadata_is_in_the_manifest_and_in_the_file(fmt: str, artifact_of: Any) -> None:
+    path = artifact_of("tagger", fmt).path
+    entry = json.loads((path.parent / "manifest.json").read_text())["artifacts"][path.name]
+    inside = in_file(path)
+    assert inside["model"] == "tagger"
+    for key, value in METADATA.items():
+        assert entry[key] == value
+        assert inside[key] == value
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_manifest_tells_a_stranger_enough(fmt: str, artifact_of: Any) -> None:
+    """With the manifest alone: build the inputs, run the artifact, find the outputs."""
+    path = artifact_of("regressor", fmt).path
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    entry = manifest["artifacts"][path.name]
+    sizes = {"batch": 2, "time": 6}
+    arrays = {
+        port["name"]: np.ones([sizes.get(axis, axis) for axis in port["axes"]], port["dtype"])
+        for port in entry["inputs"]
+    }
+    results = plain_runtime(path)(arrays)
+    for port in entry["outputs"]:
+        assert results[port["name"]].shape == tuple(sizes.get(axis, axis) for axis in port["axes"])
+        assert results[port["name"]].dtype == port["dtype"]
+    package = entry["runtime"]["package"]
+    assert entry["runtime"]["tested_with"] == importlib.metadata.version(package)
+    assert manifest["model"] == "regressor"
+
+
+def test_the_manifest_says_which_layer_is_a_loop_and_why(tmp_path: Path) -> None:
+    x = keras.Input((None, 3))
+    y = L.GRU(2, activation="silu", return_sequences=True, name="odd")(x)
+    y = L.RNN(user_cells.MinimalCell(2), return_sequences=True, name="own")(y)
+    model = keras.Model(x, L.LSTM(2, name="plain")(y))
+    path = export.export_model(model, tmp_path / "m.onnx", verify=False).path
+    layers = json.loads((tmp_path / "manifest.json").read_text())["artifacts"]["m.onnx"]["recurrent_layers"]
+    notes = {layer["layer"]: layer for layer in layers}
+    assert "silu" in notes["odd"]["reason"]
+    assert "MinimalCell" in notes["own"]["reason"]
+    assert notes["plain"] == {"layer": "plain", "cells": ["LSTMCell"], "form": "LSTM operator", "reason": ""}
+    ops = export.op_histogram(path)
+    assert ops["Loop"] == 2
+    assert ops["LSTM"] == 1
+
+
+@pytest.mark.parametrize("opset", [14, 17, 18, 20, 22])
+def test_the_opset_is_the_one_asked_for(opset: int, model_of: Any, tmp_path: Path) -> None:
+    artifact = export.export_model(model_of("tagger"), tmp_path / "m.onnx", opset=opset)
+    (imported,) = [o.version for o in onnx.load(str(artifact.path)).opset_import if o.domain in ("", "ai.onnx")]
+    assert imported == opset
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "ave", "mul", None])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_both_directions_are_one_onnx_node(kind: str, merge: str | None, tmp_path: Path) -> None:
+    x = keras.Input((None, 3))
+    y = L.Bidirectional(getattr(L, kind)(2, return_sequences=True), merge_mode=merge)(x)
+    model = randomise(keras.Model(x, y))
+    artifact = export.export_model(model, tmp_path / "m.onnx")
+    nodes = [n for n in onnx.load(str(artifact.path)).graph.node if n.op_type in ("LSTM", "GRU", "RNN")]
+    assert len(nodes) == 1
+    assert {a.name: a.s for a in nodes[0].attribute}["direction"] == b"bidirectional"
+
+
+def test_the_metadata_of_litert_files_points_to_buffers_that_exist(artifact_of: Any) -> None:
+    model = schema.Model.GetRootAs(artifact_of("tagger", "tflite").path.read_bytes(), 0)
+    for i in range(model.MetadataLength()):
+        assert model.Metadata(i).Buffer() < model.BuffersLength()

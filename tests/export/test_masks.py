@@ -1,0 +1,132 @@
+"""Every pattern of a mask over five steps, in every kind of layer, in every format: exact."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import export
+from export import tflite_rnn
+from export.loops import LoopEngine, collect_in_array
+from export.lowering import Lowering
+from export.recurrence import Compaction
+from export.trace import trace
+from tests.export import user_cells
+from tests.export.judging import FORMATS, SUFFIXES, difference, plain_runtime
+from tests.export.random_models import randomise
+
+L = keras.layers
+
+STEPS = 5
+# Row r of the batch has the pattern of r's bits: all 32 of them, the empty and the full among them.
+PATTERNS = (np.arange(2**STEPS)[:, None] >> np.arange(STEPS) & 1).astype(bool)
+X = np.random.default_rng(0).normal(size=(len(PATTERNS), STEPS, 3)).astype("float32")
+MERGES = ("concat", "sum", "ave", "mul")
+
+LAYERS: dict[str, Callable[[bool], Any]] = {
+    "lstm": lambda s: L.LSTM(2, return_sequences=s),
+    "gru": lambda s: L.GRU(2, return_sequences=s),
+    "gru_reset_before": lambda s: L.GRU(2, reset_after=False, return_sequences=s),
+    "simple": lambda s: L.SimpleRNN(2, return_sequences=s),
+    "backwards": lambda s: L.GRU(2, go_backwards=True, return_sequences=s),
+    "zero_output": lambda s: L.LSTM(2, zero_output_for_mask=True, return_sequences=s),
+    "zero_backwards": lambda s: L.LSTM(2, zero_output_for_mask=True, go_backwards=True, return_sequences=s),
+    "stacked": lambda s: L.RNN([L.GRUCell(2), L.LSTMCell(3)], return_sequences=s),
+    "own": lambda s: L.RNN(user_cells.ReadoutCell(2, 3), return_sequences=s),
+    "own_states": lambda s: L.RNN(user_cells.ManyStatesCell(2, 3), return_sequences=s),
+    "inherited": lambda s: L.RNN(user_cells.SubclassedLstmCell(2), return_sequences=s),
+    **{f"both_{m}": (lambda s, m=m: L.Bidirectional(L.LSTM(2, return_sequences=s), merge_mode=m)) for m in MERGES},
+    "both_gru": lambda s: L.Bidirectional(L.GRU(2, return_sequences=s)),
+    "both_simple": lambda s: L.Bidirectional(L.SimpleRNN(2, return_sequences=s)),
+    "both_kinds": lambda s: L.Bidirectional(
+        L.LSTM(2, return_sequences=s), backward_layer=L.GRU(2, return_sequences=s, go_backwards=True)
+    ),
+    "states": lambda s: L.LSTM(2, return_sequences=s, return_state=True),
+    "both_apart": lambda s: L.Bidirectional(L.GRU(2, return_sequences=s, return_state=True), merge_mode=None),
+}
+ALL = tuple(f"{name}_{kind}" for name in LAYERS for kind in ("last", "sequence"))
+# What differs in code, once each; all of them behind --slow.
+FEW = (
+    *("lstm_sequence", "gru_last", "gru_reset_before_sequence", "backwards_sequence", "zero_backwards_last"),
+    *("stacked_sequence", "own_sequence", "own_states_last", "both_concat_sequence", "both_kinds_sequence"),
+    *("both_simple_last", "both_apart_sequence"),
+)
+
+
+def gallery(cases: tuple[str, ...]) -> keras.Model:
+    """One model with each layer's answer to the same sequence and mask as an output."""
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
+    outputs = {}
+    for case in cases:
+        name, kind = case.rsplit("_", 1)
+        results = LAYERS[name](kind == "sequence")(x, mask=mask)
+        for place, result in enumerate(results if isinstance(results, (list, tuple)) else [results]):
+            outputs[f"{case}_{place}"] = result
+    return randomise(keras.Model({"x": x, "mask": mask}, outputs), seed=4)
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(ALL, marks=pytest.mark.slow, id="all"), pytest.param(FEW, id="few")]
+)
+def expected(request: Any) -> tuple[keras.Model, dict[str, np.ndarray]]:
+    model = gallery(request.param)
+    return model, {name: np.asarray(y) for name, y in model({"x": X, "mask": PATTERNS}).items()}
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_every_pattern_is_exact(fmt: str, expected: Any, tmp_path: Path) -> None:
+    model, wanted = expected
+    path = tmp_path / f"gallery{SUFFIXES[fmt]}"
+    export.export_model(model, path, verify=False)
+    got = plain_runtime(path)({"x": X, "mask": PATTERNS})
+    assert set(got) == set(wanted)
+    wrong = {name: difference(want, got[name]) for name, want in wanted.items() if difference(want, got[name])}
+    assert wrong == {}
+    assert max(float(np.abs(want - got[name]).max()) for name, want in wanted.items()) < 3e-6
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("collect", [collect_in_array, tflite_rnn.collect_in_chunks])
+def test_a_static_time_axis_with_and_without_unrolling(collect: Any, unroll: bool) -> None:
+    x, mask = keras.Input((STEPS, 3)), keras.Input((STEPS,), dtype="bool")
+    layers = [
+        *(L.LSTM(2, return_sequences=True, unroll=unroll), L.GRU(2, unroll=unroll)),
+        *(
+            L.Bidirectional(L.SimpleRNN(2, unroll=unroll)),
+            L.Bidirectional(L.GRU(2, return_sequences=True, unroll=unroll)),
+        ),
+    ]
+    model = randomise(keras.Model([x, mask], [layer(x, mask=mask) for layer in layers]))
+    traced = trace(model, Lowering(LoopEngine(collect)))
+    got = traced.function(**dict(zip(traced.arguments.values(), [X, PATTERNS], strict=True)))
+    for port, want in zip(traced.outputs, model([X, PATTERNS]), strict=True):
+        assert difference(np.asarray(want), np.asarray(got[port.name])) == ""
+
+
+def test_compaction_moves_the_valid_steps_to_the_front() -> None:
+    steps = np.broadcast_to(np.arange(1, STEPS + 1), PATTERNS.shape)
+    compaction = Compaction(PATTERNS)
+    packed = np.asarray(compaction.pack(steps[..., None].astype("float32")))[..., 0]
+    for row, pattern, count in zip(packed, PATTERNS, np.asarray(compaction.count), strict=True):
+        assert list(row[:count]) == [step + 1 for step in range(STEPS) if pattern[step]]
+
+
+def test_what_is_packed_spreads_back() -> None:
+    steps = np.random.default_rng(1).normal(size=(len(PATTERNS), STEPS, 2)).astype("float32")
+    compaction = Compaction(PATTERNS)
+    spread = np.asarray(compaction.spread(compaction.pack(steps), zero_masked=True))
+    np.testing.assert_array_equal(spread, np.where(PATTERNS[..., None], steps, 0))
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 65, 100])
+def test_chunks_of_any_length(length: int) -> None:
+    """LiteRT collects outputs in chunks: the last one is rarely full."""
+    x = keras.Input((None, 3))
+    model = randomise(keras.Model(x, L.GRU(2, return_sequences=True)(x)))
+    traced = trace(model, Lowering(LoopEngine(tflite_rnn.collect_in_chunks)))
+    inputs = np.random.default_rng(0).normal(size=(2, length, 3)).astype("float32")
+    (got,) = traced.function(**{next(iter(traced.arguments.values())): inputs}).values()
+    assert difference(np.asarray(model(inputs)), np.asarray(got)) == ""
