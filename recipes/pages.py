@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from recipes import report
+from recipes.checkpoints import Progress
 from recipes.files import naming, read_json
 from recipes.recipe import Data, RecipeConfig, Verdict, recipe_name
 from recipes.run_folder import RunFolder, command_line, fields_of
@@ -17,7 +18,7 @@ def write(
     model: keras.Model,
     verdict: Verdict,
     results: dict[str, Any],
-    rows: list[dict[str, float]],
+    progress: Progress,
 ) -> None:
     """Writes `report.html`.
 
@@ -28,13 +29,17 @@ def write(
         model: What came out.
         verdict: How good it is on the test part.
         results: What `results.json` will hold.
-        rows: What `metrics.csv` holds.
+        progress: How training went.
 
     Raises:
         RecipeError: It could not be written.
     """
     sections = [
-        report.Section("Learning curves", report.learning_curves(rows)),
+        report.Section(
+            "Learning curves",
+            report.learning_curves(progress.rows, best_epoch=progress.best_epoch),
+            f"The weights of epoch {progress.best_epoch} are kept: its {progress.monitor} is the best.",
+        ),
         *(draw() for draw in verdict.sections),
         report.Section("Model", report.model_diagram(model)),
         report.Section("Artifacts", report.artifact_table(results["artifacts"]), _artifact_caption(results)),

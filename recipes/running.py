@@ -102,7 +102,7 @@ class _Runner:
         rows = self._timed("measure", lambda: artifacts.measure(self.recipe, data, exported.artifacts))
         write_json(self.folder.exports / artifacts.BENCHMARK, rows)
         results = self._results(verdict.metrics, rows, exported.failures)
-        pages.write(self.recipe, self.folder, data, model, verdict, results, list(progress.rows))
+        pages.write(self.recipe, self.folder, data, model, verdict, results, progress)
         # Written last: a folder with results is complete.
         write_json(self.folder.results, results)
         self.console.say(f"report: {self.folder.report}")

@@ -91,7 +91,7 @@ def test_the_best_epoch_is_kept(trained):
     assert rows == list(progress.rows)
     assert list(rows[0]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    best = max(rows, key=lambda row: row["val_accuracy"])
+    best = min(rows, key=lambda row: row["val_loss"])
     assert progress.best_epoch == best["epoch"]
     validation = recipes.get_recipe("digits").load_data().validation
     logits = model.predict(validation.inputs["features"], verbose=0)
