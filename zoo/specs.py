@@ -13,7 +13,9 @@ from zoo.fields import Field, configure
 Config = Mapping[str, Any]
 """Field name -> value."""
 
-DYNAMIC_AXES = frozenset({"batch", "time", "source_time", "target_time", "nodes"})
+DYNAMIC_AXES = frozenset(
+    {"batch", "time", "source_time", "target_time", "nodes", "levels", "width", "sentences", "words", "question_words"}
+)
 """Axes whose length each call chooses. Every other axis is a field of the builder."""
 
 

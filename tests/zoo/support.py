@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 import zoo
-from zoo.specs import DYNAMIC_AXES, ModelSpec
+from tests.zoo.tree_inputs import random_tree_inputs
+from zoo.specs import DYNAMIC_AXES, ModelSpec, TaskShape
 
 CONTEXT = {"vocabulary": 7, "mask_value": -9.0}
 """Values for optional fields that switch a path on."""
@@ -53,6 +54,8 @@ def random_inputs(
     """Random values for each input that the configuration has; ids are never 0, which is padding."""
     rng = np.random.default_rng(seed)
     config, axes = spec.configure(**fields), sizes(spec, fields, batch, time)
+    if spec.shape is TaskShape.TREE_TO_ONE:
+        return random_tree_inputs(config, batch, time, rng)
     inputs = {}
     for name, tensor in spec.inputs.items():
         if tensor.is_present(config):

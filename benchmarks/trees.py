@@ -1,0 +1,80 @@
+"""How much faster a batch of trees is than one tree at a time: `python -m benchmarks.trees`."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+import zoo
+from zoo.recursive import balanced_tree, pack_trees
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeTiming:
+    """Seconds for the same trees, compiled as a graph both times.
+
+    Attributes:
+        together: As one padded batch.
+        one_by_one: Each in a batch of its own, without padding.
+    """
+
+    together: float
+    one_by_one: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster the batch is."""
+        return self.one_by_one / self.together
+
+
+def measure(*, batch: int = 64, leaves: int = 32, units: int = 64, repeats: int = 3, seed: int = 0) -> TreeTiming:
+    """Times a Tree-LSTM on trees of different shapes.
+
+    Args:
+        batch: Number of trees.
+        leaves: The most leaves; each tree has between half of it and all of it.
+        units: Width of a node's states.
+        repeats: The fastest of so many runs counts.
+        seed: Of the trees.
+
+    Returns:
+        The timing.
+    """
+    rng = np.random.default_rng(seed)
+    model = zoo.create_model("tree_lstm", vocabulary=1000, classes=5, units=units)
+    sizes = rng.integers(leaves // 2, leaves + 1, batch)
+    trees = [balanced_tree(rng.integers(1, 1000, size).tolist()) for size in sizes]
+    together = _tensors(pack_trees(trees))
+    alone = [_tensors(pack_trees([tree])) for tree in trees]
+    # One graph for all shapes: it is the running that is timed, not the tracing.
+    signature = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs}
+    run = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+    return TreeTiming(
+        _fastest(lambda: run(together), repeats), _fastest(lambda: [run(inputs) for inputs in alone], repeats)
+    )
+
+
+def _tensors(inputs: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(array) for name, array in inputs.items()}
+
+
+def _fastest(work: Callable[[], object], repeats: int) -> float:
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+if __name__ == "__main__":
+    for leaves in (16, 32, 64):
+        for units in (32, 64, 128):
+            timing = measure(leaves=leaves, units=units)
+            print(
+                f"64 trees of up to {leaves} leaves, {units} units: together {1e3 * timing.together:.1f} ms, "
+                f"one by one {1e3 * timing.one_by_one:.1f} ms, {timing.ratio:.0f} times"
+            )

@@ -1,0 +1,103 @@
+from typing import Any, ClassVar, Literal
+
+import keras
+from keras import ops
+
+from zoo.indexing import take_rows
+
+Composition = Literal["n_ary", "child_sum"]
+"""Whether each child's place has weights of its own, or the children's states are added up."""
+
+
+class TreeCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """What cells of trees share: the states of all nodes, of which one step computes the nodes of one level.
+
+    A step reads, for each slot of the level, what the node itself reads (already projected), the numbers of its
+    children and its own number, side by side as float32, which holds whole numbers exactly up to 2^24.
+    """
+
+    gates: ClassVar[int]
+    """How many blocks of `units` columns the input's projection has."""
+    memory: ClassVar[bool] = False
+    """Whether there is a cell state c beside the hidden state h."""
+
+    def __init__(self, units: int, arity: int = 2, composition: Composition = "n_ary", **options: Any) -> None:
+        """Makes the cell.
+
+        Args:
+            units: Width of each state.
+            arity: The most children of a node.
+            composition: `"n_ary"` tells the children apart by their place, `"child_sum"` adds their states.
+            **options: Further arguments of `keras.layers.Layer`.
+
+        Raises:
+            ValueError: Another composition.
+        """
+        # No autocast: half precision would round the numbers of the nodes.
+        super().__init__(**{**options, "autocast": False})
+        if composition not in ("n_ary", "child_sum"):
+            raise ValueError(f"composition must be 'n_ary' or 'child_sum', got {composition!r}")
+        self.units, self.arity, self.composition = units, arity, composition
+        self.state_size = [units] * (1 + self.memory)
+        self.output_size = 1
+
+    def make_weights(self, features: int, bias: Any, recurrent_shape: tuple[int, int]) -> None:
+        """Makes the weights.
+
+        Args:
+            features: Size of what a node reads.
+            bias: The bias' initialiser.
+            recurrent_shape: Of the weights that the children's states meet.
+        """
+        width = self.gates * self.units
+        self.kernel = self.add_weight(shape=(features, width), name="kernel", initializer="glorot_uniform")
+        self.recurrent_kernel = self.add_weight(
+            shape=recurrent_shape, name="recurrent_kernel", initializer="glorot_uniform"
+        )
+        self.bias = self.add_weight(shape=(width,), name="bias", initializer=bias)
+
+    def cast(self, weight: Any) -> Any:
+        """Gives a weight in the precision that the cell computes in."""
+        return ops.cast(weight, self.compute_dtype)
+
+    def project(self, x: Any) -> Any:
+        """Maps what nodes read, (rows, features), to (rows, gates x units)."""
+        return ops.matmul(x, self.cast(self.kernel)) + self.cast(self.bias)
+
+    def compose(self, z: Any, children: list[Any]) -> list[Any]:
+        """Computes nodes from their children.
+
+        Args:
+            z: What they read, projected, (rows, gates x units).
+            children: For each state, (rows, arity, units); zeros for a child that isn't there.
+
+        Returns:
+            Their states, (rows, units) each.
+        """
+        raise NotImplementedError
+
+    def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+        """Takes one level: entries (batch, width, gates x units + arity + 1), states (batch, nodes, units) each."""
+        width = self.gates * self.units
+        numbers = ops.cast(inputs[..., width:], "int32")
+        below, mine = numbers[..., :-1], numbers[..., -1]
+        z = ops.reshape(ops.cast(inputs[..., :width], self.compute_dtype), (-1, width))
+        # (batch, width, arity, units) -> (batch x width, arity, units)
+        children = [ops.reshape(take_rows(state, below), (-1, self.arity, self.units)) for state in states]
+        # (batch, 1, nodes): a level's nodes stand together, so that a node's slot follows from its number.
+        node = ops.cumsum(ops.ones_like(states[0][..., 0], dtype="int32"), axis=1) - 1
+        slot = ops.clip(node - mine[:, :1], 0, ops.shape(mine)[1] - 1)
+        written = ops.expand_dims(
+            ops.logical_and(node > 0, ops.equal(take_rows(ops.expand_dims(mine, -1), slot)[..., 0], node)), -1
+        )
+        new = self.compose(z, children)
+        shape = (-1, ops.shape(mine)[1], self.units)
+        states = [
+            ops.where(written, take_rows(ops.reshape(level, shape), slot), state)
+            for level, state in zip(new, states, strict=True)
+        ]
+        return inputs[:, 0, :1], states
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        return {**super().get_config(), "units": self.units, "arity": self.arity, "composition": self.composition}
