@@ -347,7 +347,7 @@ QUICK = {"echo_state_network": "tflite", "liquid_state_machine": "onnx"}
 
 @pytest.mark.parametrize("name", QUICK)
 def test_exports(name: str, tmp_path: Path) -> None:
-    check_export(name, dict(zoo.get_spec(name).tiny), QUICK[name], tmp_path)
+    check_export(name, dict(zoo.get_spec(name).tiny), QUICK[name], tmp_path, quick=True)
 
 
 @pytest.mark.slow
