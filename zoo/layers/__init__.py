@@ -2,6 +2,7 @@
 
 from zoo.layers.append_context import AppendContext
 from zoo.layers.attention_cell import AttentionCell
+from zoo.layers.attention_memory_cell import AttentionMemoryCell
 from zoo.layers.attention_pooling import AttentionPooling
 from zoo.layers.attention_rnn import AttentionRNN
 from zoo.layers.coupled_lstm_cell import CoupledLSTMCell
@@ -15,12 +16,15 @@ from zoo.layers.feedback_cell import FeedbackCell
 from zoo.layers.fold_time import FoldTime
 from zoo.layers.forget_bias_lstm_cell import ForgetBiasLSTMCell
 from zoo.layers.global_attention import GlobalAttention
+from zoo.layers.head_weights import HeadWeights
 from zoo.layers.hold_steps import HoldSteps
 from zoo.layers.layer_norm_lstm_cell import LayerNormLSTMCell
 from zoo.layers.leaky_cell import LeakyCell
 from zoo.layers.liquid_state_cell import LiquidStateCell
 from zoo.layers.masked_pooling import MaskedPooling
+from zoo.layers.memory_hops import MemoryHops
 from zoo.layers.minimal_gated_cell import MinimalGatedCell
+from zoo.layers.ntm_cell import NTMCell
 from zoo.layers.output_recurrent_cell import OutputRecurrentCell
 from zoo.layers.padding_mask import PaddingMask
 from zoo.layers.peephole_lstm_cell import PeepholeLSTMCell
@@ -28,6 +32,9 @@ from zoo.layers.shifted_one_hot import ShiftedOneHot
 from zoo.layers.teacher_forcing import TeacherForcing
 from zoo.layers.tied_embedding import TiedEmbedding
 from zoo.layers.time_skip_cell import TimeSkipCell
+from zoo.layers.tree_lstm_cell import TreeLSTMCell
+from zoo.layers.tree_recurrence import TreeRecurrence
+from zoo.layers.tree_rnn_cell import TreeRNNCell
 from zoo.layers.unfold_time import UnfoldTime
 from zoo.layers.window_cell import WindowCell
 
@@ -35,6 +42,7 @@ __all__ = [
     "CRF",
     "AppendContext",
     "AttentionCell",
+    "AttentionMemoryCell",
     "AttentionPooling",
     "AttentionRNN",
     "CRFModel",
@@ -47,12 +55,15 @@ __all__ = [
     "FoldTime",
     "ForgetBiasLSTMCell",
     "GlobalAttention",
+    "HeadWeights",
     "HoldSteps",
     "LayerNormLSTMCell",
     "LeakyCell",
     "LiquidStateCell",
     "MaskedPooling",
+    "MemoryHops",
     "MinimalGatedCell",
+    "NTMCell",
     "OutputRecurrentCell",
     "PaddingMask",
     "PeepholeLSTMCell",
@@ -60,6 +71,9 @@ __all__ = [
     "TeacherForcing",
     "TiedEmbedding",
     "TimeSkipCell",
+    "TreeLSTMCell",
+    "TreeRNNCell",
+    "TreeRecurrence",
     "UnfoldTime",
     "WindowCell",
 ]
