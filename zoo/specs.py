@@ -16,7 +16,7 @@ Config = Mapping[str, Any]
 DYNAMIC_AXES = frozenset(
     {"batch", "time", "source_time", "target_time", "nodes", "levels", "width", "sentences", "words", "question_words"}
 )
-"""Axes whose length each call chooses. Every other axis is a field of the builder."""
+"""Axes whose length each call chooses, unless the builder has a field of that name; any other axis is a field."""
 
 
 class TaskShape(enum.StrEnum):
@@ -34,7 +34,7 @@ class TensorSpec:
     """One named input or output of a model.
 
     Attributes:
-        axes: Axis names, batch first: a field of the builder, or one of `DYNAMIC_AXES`.
+        axes: Axis names, batch first: a field of the builder, else one of `DYNAMIC_AXES`.
         below: For integer tensors such as token ids: the field or axis whose size they stay below. None: real numbers.
         condition: A field and the values, as text, under which the model has this tensor. None: it always has.
     """
@@ -102,7 +102,7 @@ class TensorSpec:
         Returns:
             One entry an axis; None where the axis is dynamic.
         """
-        return tuple(None if axis in DYNAMIC_AXES else int(config[axis]) for axis in self.axes)
+        return tuple(int(config[axis]) if axis in config else None for axis in self.axes)
 
     def __str__(self) -> str:
         bound = "" if self.below is None else f" < {self.below}"

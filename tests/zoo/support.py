@@ -91,7 +91,8 @@ def train(model: keras.Model, inputs: Any, labels: Any, steps: int, sample_weigh
 
 def time_axis(axes: tuple[str, ...]) -> int | None:
     """Where the axis stands whose length each call chooses, the batch aside."""
-    return next((i for i, axis in enumerate(axes) if axis in DYNAMIC_AXES - {"batch"}), None)
+    # "width" is a tree's, beside its levels, or an image's, which has no time.
+    return next((i for i, axis in enumerate(axes) if axis in DYNAMIC_AXES - {"batch", "width"}), None)
 
 
 def stepper(model: keras.Model, batch: int, timed: set[str]) -> keras.Model:

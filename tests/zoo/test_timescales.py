@@ -109,29 +109,30 @@ def test_resting_modules_cost_nothing() -> None:
     assert fast > 3 * slow
 
 
-def remember(name: str, fields: dict[str, Any], epochs: int = 12) -> float:
-    """Trains on: which of two inputs came first, asked for 96 steps of noise later. Returns the final accuracy."""
+def remember(name: str, fields: dict[str, Any]) -> float:
+    """Trains on: which of two inputs the first step showed, asked for 300 steps later. Returns the test accuracy."""
     rng = np.random.default_rng(0)
-    first = rng.integers(0, 2, 1024)
-    x = rng.normal(scale=0.3, size=(1024, 97, 2)).astype("float32")
-    x[np.arange(1024), 0, first] += 3
-    labels, weight = np.repeat(first[:, None], 97, 1), np.zeros((1024, 97), "float32")
-    weight[:, -1] = 1
+    first = rng.integers(0, 2, 512)
+    x = rng.normal(scale=0.3, size=(512, 300, 2)).astype("float32")
+    x[np.arange(512), 0, first] += 3
     model = build(name, {"features": 2, "classes": 2, **fields})
+    last = keras.Model(model.input, model.output[:, -1])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(3e-3, clipnorm=1.0), loss)
-    model.fit(x[:768], labels[:768], sample_weight=weight[:768], epochs=epochs, batch_size=64, verbose=0)
-    return float((np.asarray(call(model, {"features": x[768:]}))[:, -1].argmax(-1) == first[768:]).mean())
+    last.compile(keras.optimizers.Adam(3e-3, clipnorm=1.0), loss, jit_compile=True)
+    for _ in range(144):
+        rows = rng.integers(0, 384, 64)
+        last.train_on_batch(x[rows], first[rows])
+    return float((np.asarray(last(x[384:])).argmax(-1) == first[384:]).mean())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("leaky_rnn", {"units": 16, "longest": 200.0}),
-        ("leaky_rnn", {"units": 16, "longest": 200.0, "learned": True}),
-        ("clockwork_rnn", {"units": 4, "periods": (1, 4, 16, 32)}),
-        ("time_skip_rnn", {"units": 11, "delay": 24}),
+        ("leaky_rnn", {"units": 16, "longest": 600.0}),
+        ("leaky_rnn", {"units": 16, "longest": 600.0, "learned": True}),
+        ("clockwork_rnn", {"units": 4, "periods": (1, 25, 50, 100)}),
+        ("time_skip_rnn", {"units": 11, "delay": 75}),
     ],
 )
 def test_slow_memories_learn_what_the_plain_rnn_forgets(name: str, fields: dict[str, Any]) -> None:
@@ -140,4 +141,5 @@ def test_slow_memories_learn_what_the_plain_rnn_forgets(name: str, fields: dict[
 
 @pytest.mark.slow
 def test_the_plain_rnn_forgets() -> None:
-    assert remember("sequence_tagger", {"units": (16,), "cell": "simple_rnn"}) < 0.8
+    # Of equal size: 338 weights; the others have 242 to 338, time constants aside.
+    assert remember("sequence_tagger", {"units": (16,), "cell": "simple_rnn"}) < 0.75
