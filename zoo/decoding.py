@@ -128,7 +128,7 @@ def sample(
         seed = derive(seed, ops.cumsum(ops.ones_like(ops.cast(token_ids, "int32"))))
 
     def draw(logits: Any, t: Any) -> Any:
-        return _draw(logits / temperature, uniform(seed, t), top_k, top_p)
+        return draw_token(logits / temperature, uniform(seed, t), top_k, top_p)
 
     choose = draw if temperature > 0 else lambda logits, _: _likeliest(logits)
     written = _write(step, token_ids, states, choose, max_length, end_id, padding)
@@ -157,7 +157,7 @@ def prime(step: Step, token_ids: Any, states: States, *, padding: int | None = 0
         token = _at(token_ids, t, places)
         reading = ops.logical_and(_at(ops.cast(valid, "int32"), t, places) > 0, t < last)
         _, after = step(token, states)
-        return t + 1, keras.tree.map_structure(lambda new, old: _where_row(reading, new, old), after, states)
+        return t + 1, keras.tree.map_structure(lambda new, old: where_row(reading, new, old), after, states)
 
     steps = ops.max(last)
     _, states = ops.while_loop(lambda t, _: t < steps, read, (ops.zeros_like(steps), states))
@@ -169,7 +169,17 @@ def _at(values: Any, t: Any, places: Any) -> Any:
     return ops.sum(ops.where(places == t, values, ops.zeros_like(values)), axis=1)
 
 
-def _where_row(condition: Any, new: Any, old: Any) -> Any:
+def where_row(condition: Any, new: Any, old: Any) -> Any:
+    """Chooses row by row.
+
+    Args:
+        condition: (batch,) bool.
+        new: (batch, ...), taken where the condition holds.
+        old: The same shape.
+
+    Returns:
+        The same shape.
+    """
     return ops.where(ops.reshape(condition, (-1, *[1] * (len(old.shape) - 1))), new, old)
 
 
@@ -213,8 +223,18 @@ def _likeliest(logits: Any) -> Any:
     return ops.cast(ops.argmax(logits, axis=-1), "int32")
 
 
-def _draw(logits: Any, chance: Any, top_k: int | None, top_p: float | None) -> Any:
-    """Draws by inverting the distribution function: one random number a row."""
+def draw_token(logits: Any, chance: Any, top_k: int | None = None, top_p: float | None = None) -> Any:
+    """Draws one token a row, by inverting the distribution function.
+
+    Args:
+        logits: (batch, vocabulary).
+        chance: (batch,), random numbers in [0, 1).
+        top_k: How many of the likeliest tokens can be drawn; None: all.
+        top_p: How much probability the tokens hold that can be drawn; None: all.
+
+    Returns:
+        (batch,) int32.
+    """
     size = logits.shape[-1]
     ids = None
     if top_k is not None or top_p is not None:

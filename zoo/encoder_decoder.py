@@ -1,6 +1,6 @@
 """A sequence in, another sequence out, each with a length of its own."""
 
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
@@ -9,6 +9,7 @@ from zoo.cells import Cell
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
 from zoo.layers import AppendContext, GlobalAttention
 from zoo.layers.global_attention import Score
+from zoo.one_to_many import ContextPath
 from zoo.registry import register_model
 from zoo.seq2seq_blocks import decode, decode_with_feeding, encode, token_sequence
 from zoo.specs import TaskShape
@@ -17,10 +18,6 @@ INPUTS = {
     "encoder_token_ids": "batch source_time < source_vocabulary",
     "decoder_token_ids": "batch target_time < target_vocabulary",
 }
-Context = Literal["initial_state", "each_step", "both"]
-"""Where the decoder meets the encoder's vector: before its first step, at each step, or both."""
-Attention = Literal["additive", "multiplicative"]
-"""How a state of the decoder is compared with those of the encoder."""
 
 
 @register_model(
@@ -45,7 +42,7 @@ def encoder_decoder(
     encoder_units: Units = (256,),
     decoder_units: Units = (256,),
     bidirectional: bool = False,
-    context: Context = "both",
+    context: ContextPath = "both",
     embedding: PositiveInt = 128,
     dropout: Rate = 0.0,
     recurrent_dropout: Rate = 0.0,
@@ -56,8 +53,8 @@ def encoder_decoder(
 
     Equation:
         h_s = cell(E x_s, h_{s-1}), for each layer of the encoder;  c = h_S, S the last step that is no padding
-        initial_state: g_0 = tanh(V c + b), for each state of each layer of the decoder; otherwise g_0 = 0
-        g_t = cell(F y_{t-1}, g_{t-1}); each_step: the lowest layer reads [F y_{t-1}, c]
+        state: g_0 = tanh(V c + b), for each state of each layer of the decoder; otherwise g_0 = 0
+        g_t = cell(F y_{t-1}, g_{t-1}); input: the lowest layer reads [F y_{t-1}, c]
         logits_t = W g_t + b, the scores of y_t
 
     Args:
@@ -67,7 +64,7 @@ def encoder_decoder(
         encoder_units: Width of each recurrent layer of the encoder, from the input up.
         decoder_units: Width of each recurrent layer of the decoder, from the input up.
         bidirectional: Whether the encoder also reads the source backwards; c is then the last of both.
-        context: Whether c makes the decoder's first states, is read at each step, or both.
+        context: How c comes in: beside each step's token, as the first state, or both.
         embedding: Size of the vectors that stand for tokens.
         dropout: Share of what each layer reads that is dropped in training, the same features at every step.
         recurrent_dropout: Share of the previous state that is dropped in training.
@@ -84,9 +81,9 @@ def encoder_decoder(
     # Body: (batch, source_time, embedding) -> (batch, width)
     rates: dict[str, Any] = {"dropout": dropout, "recurrent": recurrent_dropout}
     _, summary = encode(source, cell=cell, units=encoder_units, bidirectional=bidirectional, **rates)
-    if context != "initial_state":
+    if context != "state":
         x = AppendContext(name="context")(x, summary)
-    start = None if context == "each_step" else summary
+    start = None if context == "input" else summary
     x = decode(x, decoder_mask, start, cell=cell, units=decoder_units, **rates)
 
     # Head: (batch, target_time, width) -> (batch, target_time, target_vocabulary)

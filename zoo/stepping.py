@@ -22,6 +22,9 @@ class Stepper:
 
     Works for functional models with an input `token_ids` or `decoder_token_ids`, whose layers, but for recurrent ones,
     treat each step by itself.
+
+    Attributes:
+        token_input: Which of the model's inputs takes the tokens.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -37,6 +40,7 @@ class Stepper:
         if not hasattr(graph, "_nodes_by_depth"):
             raise ValueError(f"{model.name} can't be run step by step: it is not built with the functional interface")
         self._token = _token_input(model)
+        self.token_input = str(self._token.name)
         self._inputs = {tensor.name: tensor for tensor in model.inputs if tensor is not self._token}
         self._logits = _logits(model)
         nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]

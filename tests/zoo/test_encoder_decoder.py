@@ -55,16 +55,16 @@ def encoded(model: keras.Model, cell: str) -> tuple[np.ndarray, np.ndarray]:
     return states, reference.last_valid(states, mask)
 
 
-@pytest.mark.parametrize("context", ["initial_state", "each_step", "both"])
+@pytest.mark.parametrize("context", ["input", "state", "both"])
 @pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru", "minimal_gated"])
 def test_one_vector_equals_the_equations(cell: str, context: str) -> None:
     model = randomised("encoder_decoder", cell=cell, context=context)
     _, summary = encoded(model, cell)
     x = weights(model, "decoder_embedding")[0][TARGET]
     start = tuple(np.zeros((2, 3)) for _ in range(reference.STATES[cell]))
-    if context != "initial_state":
+    if context != "state":
         x = np.concatenate([x, np.repeat(summary[:, None], 4, axis=1)], axis=-1)
-    if context != "each_step":
+    if context != "input":
         start = first_states(model, cell, summary)
     step, own = reference.STEPS[cell], weights(model, f"decoder_{cell}_1")
     states = reference.unroll(lambda x_t, before: step(x_t, before, *own), x, start, MASK)
@@ -124,7 +124,7 @@ def test_attention_equals_the_equations(cell: str, feeding: bool, score: str) ->
 
 MODELS = {
     "one vector": ("encoder_decoder", {}),
-    "each step": ("encoder_decoder", {"context": "each_step", "bidirectional": True}),
+    "each step": ("encoder_decoder", {"context": "input", "bidirectional": True}),
     "deep": ("encoder_decoder", {"encoder_units": (5, 4), "decoder_units": (3, 6)}),
     "attention": ("attention_encoder_decoder", {}),
     "deep feeding": (

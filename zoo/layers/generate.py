@@ -1,0 +1,96 @@
+from typing import Any, Literal, get_args
+
+import keras
+from keras import ops
+
+from zoo.decoding import beam_search, greedy, prime, sample
+from zoo.stepping import Stepper
+
+Way = Literal["greedy", "beam", "sample"]
+"""How the next token is chosen."""
+OPTIONS: dict[Way, tuple[str, ...]] = {
+    "greedy": (),
+    "beam": ("beam_width", "n_best", "length_penalty", "early_stop"),
+    "sample": ("temperature", "top_k", "top_p"),
+}
+
+
+@keras.saving.register_keras_serializable(package="seqzoo")
+class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """Runs a model and a way of decoding as one layer: from what the model is given to what it writes.
+
+    Called with a dictionary of the model's inputs. Where a start token is set, the input for tokens is left out;
+    otherwise it holds prompts (batch, time), padded on either side. To sample, `seed` (batch,) is an input too.
+    It gives a dictionary of what `zoo.decoding` returns.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        way: Way,
+        max_length: int,
+        start_id: int | None = None,
+        end_id: int | None = None,
+        settings: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Makes the layer.
+
+        Args:
+            model: A trained model, see `zoo.decoding.Stepper`; its weights are shared.
+            way: `"greedy"`, `"beam"` or `"sample"`.
+            max_length: How many tokens to write at most.
+            start_id: The token that each row starts from; None: rows start from prompts.
+            end_id: The token after which a row has ended.
+            settings: Further arguments of `zoo.decoding.beam_search` or `zoo.decoding.sample`.
+            **options: Further arguments of `keras.layers.Layer`.
+
+        Raises:
+            ValueError: There is no such way, or the way has no such setting.
+        """
+        super().__init__(**options)
+        if way not in get_args(Way):
+            raise ValueError(f"way must be 'greedy', 'beam' or 'sample', got {way!r}")
+        self.settings = dict(settings or {})
+        if unknown := sorted(set(self.settings) - set(OPTIONS[way])):
+            takes = ", ".join(OPTIONS[way]) or "no settings"
+            raise ValueError(f"{way} has no setting {unknown[0]!r}; it takes {takes}")
+        self.model = keras.saving.deserialize_keras_object(model) if isinstance(model, dict) else model
+        self.way = way
+        self.max_length = max_length
+        self.start_id = start_id
+        self.end_id = end_id
+        self.stepper = Stepper(self.model)
+
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Writes a sequence for each row."""
+        step, rest = self.stepper, dict(inputs)
+        seed, prompt = rest.pop("seed", None), rest.pop(step.token_input, None)
+        rows = ops.shape(next(iter(inputs.values())))[0]
+        states = step.start(rest, batch_size=rows)
+        if self.start_id is None:
+            token, states = prime(step, prompt, states)
+        else:
+            token = ops.full((rows,), self.start_id, dtype="int32")
+        limits = {"max_length": self.max_length, "end_id": self.end_id, **self.settings}
+        if self.way == "sample":
+            return dict(sample(step, token, states, seed=seed, **limits)._asdict())
+        decode = greedy if self.way == "greedy" else beam_search
+        return dict(decode(step, token, states, **limits)._asdict())
+
+    def compute_output_spec(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Gives the form of what is written."""
+        rows: tuple[int | None, ...] = (next(iter(inputs.values())).shape[0],)
+        each = (*rows, self.settings.get("n_best", 1)) if self.way == "beam" else rows
+        outputs = {
+            "token_ids": keras.KerasTensor((*each, self.max_length), dtype="int32"),
+            "lengths": keras.KerasTensor(each, dtype="int32"),
+            "log_probabilities": keras.KerasTensor(each, dtype="float32"),
+        }
+        extra = {"greedy": {}, "beam": {"scores": "float32"}, "sample": {"seed": "int32"}}[self.way]
+        return outputs | {name: keras.KerasTensor(each, dtype=dtype) for name, dtype in extra.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments, the model among them."""
+        own = {name: getattr(self, name) for name in ("way", "max_length", "start_id", "end_id", "settings")}
+        return {**super().get_config(), **own, "model": keras.saving.serialize_keras_object(self.model)}
