@@ -22,10 +22,12 @@ class Case:
     Attributes:
         name: What is special about it.
         inputs: The arrays.
+        harsh: Rounding alone may show: the model is asked how far it moves when its inputs move by one rounding.
     """
 
     name: str
     inputs: Arrays
+    harsh: bool = False
 
 
 def make_cases(
@@ -56,7 +58,7 @@ def make_cases(
         yield maker.case(f"{name}, time {longest}", most, longest, padding=name)
     yield maker.case("extreme values", most, longest, scale=_EXTREME)
     yield maker.case("ids at both ends", most, longest, ends=True)
-    if maker.sequences > 1:
+    if maker.can_stagger:
         yield maker.case("sequences of different lengths", most, longest, stagger=True)
 
 
@@ -66,6 +68,9 @@ class _Maker:
         self._domains = domains
         self._rng = rng
         self.sequences = sum(len(port.shape) > 1 and port.shape[1] is None for port in ports)
+        # A mask by hand has the length of what it masks.
+        masks = any(port.dtype == "bool" and len(port.shape) > 1 for port in ports)
+        self.can_stagger = self.sequences > 1 and not masks
         self.has_padding = any(
             self._domains[port.name].padding is not None or port.dtype == "bool"
             for port in ports
@@ -91,7 +96,7 @@ class _Maker:
         for port in self._ports:
             if len(port.shape) > 1 and padding is not None:
                 self._pad(port, arrays, padding)
-        return Case(name, arrays)
+        return Case(name, arrays, harsh=scale > 1.0)
 
     def _values(self, port: Port, shape: tuple[int, ...], scale: float, ends: bool) -> np.ndarray:
         if port.dtype == "bool":

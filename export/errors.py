@@ -35,4 +35,5 @@ def first_line(error: BaseException, limit: int = 300) -> str:
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("Exception encountered when calling")]
     marked = [line.split("error:", 1)[1].strip() for line in lines if "error:" in line]
-    return (marked or lines or [type(error).__name__])[0][:limit]
+    useful = [line for line in (marked or lines) if line]
+    return (useful or [type(error).__name__])[0][:limit]

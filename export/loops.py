@@ -47,9 +47,9 @@ class Loop:
         batch = self.xs.shape[1]
         return [tf.TensorShape([batch, *s.shape[1:]] if s.shape.rank else []) for s in self.states]
 
-    def advance(self, t: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
-        """Step t; rows that have ended hold their states."""
-        output, new = self.step(tf.gather(self.xs, t), states)
+    def advance(self, x: tf.Tensor, t: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        """Step t, on its input; rows that have ended hold their states."""
+        output, new = self.step(x, states)
         if self.count is not None:
             running = t < self.count
             new = [where(running, after, before) for after, before in zip(new, states, strict=True)]
@@ -68,7 +68,6 @@ class LoopEngine:
 
     Args:
         collect: How outputs are collected.
-        why_not_native: For targets with a native op: the reason that goes with every loop.
     """
 
     def __init__(self, collect: Collect) -> None:
@@ -131,7 +130,7 @@ def _final_states(loop: Loop) -> States:
     steps = loop.steps
 
     def body(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (t + 1, *loop.advance(t, list(states))[1])
+        return (t + 1, *loop.advance(tf.gather(loop.xs, t), t, list(states))[1])
 
     _, *final = tf.while_loop(
         lambda t, *_: t < steps,
@@ -148,7 +147,7 @@ def collect_in_array(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, Stat
     array = tf.TensorArray(output.dtype, size=size, element_shape=output.shape)
 
     def body(t: tf.Tensor, array: tf.TensorArray, *states: tf.Tensor) -> tuple[Any, ...]:
-        y, new = loop.advance(t, list(states))
+        y, new = loop.advance(tf.gather(loop.xs, t), t, list(states))
         return (t + 1, array.write(t, y), *new)
 
     _, array, *final = tf.while_loop(

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
             converted = tf2onnx.tfonnx.process_tf_graph(
                 graph,
                 opset=opset,
-                custom_op_handlers={MARKER: (handler(engine), []), "Erfc": (_erfc, [])},
+                custom_op_handlers={MARKER: (handler(engine), []), "Erfc": (_erfc, []), "Expm1": (_expm1, [])},
                 input_names=list(inputs),
                 output_names=list(outputs),
                 tensors_to_rename=_onnx_names(inputs, outputs),
@@ -76,14 +76,22 @@ def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
 
 def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
     """erfc(x) = 1 - erf(x), for the exact gelu: tf2onnx knows Erf only."""
+    _replace(context, node, "Erf", lambda one, erf: [one, erf])
+
+
+def _expm1(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """expm1(x) = exp(x) - 1, for celu."""
+    _replace(context, node, "Exp", lambda one, exp: [exp, one])
+
+
+def _replace(context: Any, node: Any, inner: str, operands: Callable[[str, str], list[str]]) -> None:
+    """Puts the difference of 1 and an inner op in the place of a node."""
     (x,), (output,) = node.input, node.output
     shape, dtype = context.get_shape(output), context.get_dtype(output)
     context.remove_node(node.name)
-    erf = context.make_node("Erf", [x], shapes=[shape], dtypes=[dtype])
-    one = context.make_const(f"{node.name}/one", np.array(1, onnx.helper.tensor_dtype_to_np_dtype(dtype)))
-    context.make_node(
-        "Sub", [one.output[0], erf.output[0]], name=name, outputs=[output], shapes=[shape], dtypes=[dtype]
-    )
+    value = context.make_node(inner, [x], shapes=[shape], dtypes=[dtype]).output[0]
+    one = context.make_const(f"{node.name}/one", np.array(1, onnx.helper.tensor_dtype_to_np_dtype(dtype))).output[0]
+    context.make_node("Sub", operands(one, value), name=node.name, outputs=[output], shapes=[shape], dtypes=[dtype])
 
 
 def _onnx_names(inputs: dict[str, str], outputs: dict[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +69,8 @@ def _quiet() -> Iterator[None]:
 def _finish(content: bytes, traced: Traced, metadata: dict[str, str]) -> bytes:
     """Gives the tensors and the signature the model's names, and writes the metadata."""
     model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    if not model.signatureDefs:  # the converter goes by way of a temporary SavedModel, and without it if that fails
+        raise ExportError(f"the LiteRT converter could not write its temporary files into {tempfile.gettempdir()!r}")
     (signature,) = model.signatureDefs
     names = {argument.encode(): name.encode() for name, argument in traced.arguments.items()}
     for entry in signature.inputs:

@@ -9,65 +9,60 @@ from export.loops import Loop
 from export.recurrence import States
 from export.tensors import dims
 
-# A WHILE op copies its loop variables at each step, the collected outputs among them: T steps would copy T * T rows.
-# Two nested loops with chunks of about sqrt(T) steps copy T * sqrt(T). Up to this many steps one chunk does.
-_LEAST_CHUNK = 32
+# A WHILE op copies what it carries at each step, the collected outputs among it: T steps would copy T * T rows. So the
+# loop runs in chunks of chunks. Their sizes are constants: a loop whose tensors change size with the data prepares its
+# ops anew at each step, which takes longer than running them (measured: 8.0 against 4.7 microseconds a step).
+_CHUNKS = (256, 32)
 
 
 def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
-    """Collects outputs by DYNAMIC_UPDATE_SLICE, an inner loop for each chunk of steps. See `loops.Collect`."""
-    time, batch = dims(loop.xs)[:2]
-    steps, chunk = loop.steps, _chunk_size(time)
-    rows = _scratch(loop, output, time, batch, chunk)
-
-    def inner_body(start: Any) -> Any:
-        def body(t: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            y, new = loop.advance(start + t, list(states))
-            return (t + 1, _write(kept, tf.expand_dims(y, 0), t), *new)
-
-        return body
-
-    def outer_body(start: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        left = tf.minimum(chunk, steps - start)
-        _, part, *new = tf.while_loop(
-            lambda t, *_: t < left,
-            inner_body(start),
-            (tf.constant(0), rows[:chunk], *states),
-            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, *rows.shape[1:]]), *loop.invariants),
-        )
-        return (start + chunk, _write(kept, part, start), *new)
-
-    _, kept, *final = tf.while_loop(
-        lambda start, *_: start < steps,
-        outer_body,
-        (tf.constant(0), rows, *loop.states),
-        shape_invariants=(tf.TensorShape([]), rows.shape, *loop.invariants),
-    )
+    """Collects outputs by DYNAMIC_UPDATE_SLICE, in nested loops over chunks of steps. See `loops.Collect`."""
+    time = dims(loop.xs)[0]
+    # The first steps of each chunk, as many as the sequence has: from the shape alone, so of a size known beforehand.
+    offsets = [tf.range(time)[:size] for size in _CHUNKS]
+    kept, final = _run(loop, output, offsets, loop.xs, 0, loop.steps, loop.states)
     return kept[:time], final
 
 
-def _chunk_size(time: Any) -> Any:
-    if isinstance(time, int):
-        return min(time, max(_LEAST_CHUNK, int(time**0.5)))
-    root = tf.cast(tf.sqrt(tf.cast(time, tf.float32)), tf.int32)
-    return tf.minimum(time, tf.maximum(_LEAST_CHUNK, root))
+def _run(
+    loop: Loop, output: tf.TensorSpec, offsets: list[tf.Tensor], xs: tf.Tensor, start: Any, steps: Any, states: Any
+) -> tuple[tf.Tensor, States]:
+    """Runs `steps` steps on the first rows of xs, which stand for the steps from `start` on.
+
+    Returns:
+        The outputs, followed by as many rows without meaning as a chunk has, and the final states.
+    """
+    room = _room(xs, output, offsets[:1])
+
+    def body(at: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        if offsets:
+            rows = tf.gather(xs, tf.minimum(at + offsets[0], tf.shape(xs)[0] - 1))
+            size = tf.shape(rows)[0]
+            part, new = _run(loop, output, offsets[1:], rows, start + at, tf.minimum(size, steps - at), states)
+            return (at + size, _write(kept, part, at), *new)
+        y, new = loop.advance(tf.gather(xs, at), start + at, list(states))
+        return (at + 1, _write(kept, tf.expand_dims(y, 0), at), *new)
+
+    _, kept, *final = tf.while_loop(
+        lambda at, *_: at < steps,
+        body,
+        (tf.constant(0), room, *states),
+        shape_invariants=(tf.TensorShape([]), room.shape, *loop.invariants),
+    )
+    return kept, final
 
 
-def _scratch(loop: Loop, output: tf.TensorSpec, time: Any, batch: Any, chunk: Any) -> tf.Tensor:
-    """Room for time + chunk outputs: the last chunk writes a whole chunk, of which the rest is cut off.
+def _room(xs: tf.Tensor, output: tf.TensorSpec, chunk: list[tf.Tensor]) -> tf.Tensor:
+    """Room for an output a row of xs, and for one more chunk: the last chunk is written whole.
 
-    What it holds does not matter. A slice of the inputs is free; zeros of a static shape would lie in the file.
+    What it holds does not matter. A part of the inputs is free; zeros of a static shape would lie in the file.
     """
     width = output.shape[-1]
-    if (
-        output.shape.rank == 2
-        and loop.xs.shape.rank == 3
-        and loop.xs.shape[-1] >= width
-        and loop.xs.dtype == output.dtype
-    ):
-        room = loop.xs[:, :, :width]
-        return tf.concat([room, room[:chunk]], axis=0)
-    return tf.fill([time + chunk, batch, *output.shape[1:]], tf.zeros([], output.dtype))
+    if output.shape.rank == 2 and xs.shape.rank == 3 and xs.shape[-1] >= width and xs.dtype == output.dtype:
+        room = xs[:, :, :width]
+        return tf.concat([room, *(tf.gather(room, tf.zeros_like(rows)) for rows in chunk)], axis=0)
+    rows = tf.shape(xs)[0] + sum(tf.shape(rows)[0] for rows in chunk)
+    return tf.fill([rows, dims(xs)[1], *output.shape[1:]], tf.zeros([], output.dtype))
 
 
 def _write(kept: tf.Tensor, rows: tf.Tensor, at: Any) -> tf.Tensor:

@@ -102,8 +102,21 @@ class VerifyReport:
             raise VerificationError(f"{self.artifact} does not do what the model does: {self.misses[0]}{more}", self)
 
 
-def compare_output(output: OutputReport, expected: np.ndarray, got: np.ndarray) -> str:
-    """Updates the output's report; says what is wrong, or nothing."""
+# How many roundings of an ill-conditioned model an artifact may add up: it computes in another order.
+_ROUNDINGS = 10.0
+
+
+def compare_output(
+    output: OutputReport, expected: np.ndarray, got: np.ndarray, rounding: np.ndarray | None = None
+) -> str:
+    """Updates the output's report; says what is wrong, or nothing.
+
+    Args:
+        output: The report.
+        expected: The model's values.
+        got: The artifact's.
+        rounding: How far the model's values move when its inputs move by one rounding, where that was asked.
+    """
     if got.shape != expected.shape:
         return f"shape {got.shape}, the model's {expected.shape}"
     if got.dtype != expected.dtype:
@@ -111,7 +124,8 @@ def compare_output(output: OutputReport, expected: np.ndarray, got: np.ndarray) 
     if expected.dtype.kind not in "fc":
         wrong = int(np.sum(got != expected))
         return f"{wrong} of {expected.size} values differ" if wrong else ""
-    want, have = _finite_rows(expected.astype(np.float64), got.astype(np.float64))
+    spread = np.zeros_like(expected) if rounding is None else rounding
+    want, have, spread = _finite_rows(*(array.astype(np.float64) for array in (expected, got, spread)))
     if not want.size:
         return ""
     output.compared += len(want)
@@ -124,7 +138,8 @@ def compare_output(output: OutputReport, expected: np.ndarray, got: np.ndarray) 
     output.cosine = min(output.cosine, _cosine(want, have))
     output.argmax_agreement = min(output.argmax_agreement, _argmax_agreement(want, have))
     largest = np.abs(want).reshape(len(want), -1).max(axis=1).reshape(-1, *[1] * (want.ndim - 1))
-    allowed = output.tolerance.atol + output.tolerance.rtol * largest
+    moved = np.nan_to_num(spread).reshape(len(want), -1).max(axis=1).reshape(largest.shape)
+    allowed = output.tolerance.atol + output.tolerance.rtol * largest + _ROUNDINGS * moved
     beyond = int(np.sum(difference > allowed))
     if not beyond:
         return ""
@@ -132,11 +147,11 @@ def compare_output(output: OutputReport, expected: np.ndarray, got: np.ndarray) 
     return f"{beyond} of {want.size} values differ by more than atol + rtol * |row|, at most by {worst:.2g}"
 
 
-def _finite_rows(want: np.ndarray, have: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _finite_rows(want: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """The rows in which the model itself is finite: the mean over an empty row is 0 / 0 in Keras too."""
-    want, have = (want, have) if want.ndim else (want[None], have[None])
-    finite = np.isfinite(want).reshape(len(want), -1).all(axis=1)
-    return want[finite], have[finite]
+    arrays = [array if want.ndim else array[None] for array in (want, *others)]
+    finite = np.isfinite(arrays[0]).reshape(len(arrays[0]), -1).all(axis=1)
+    return [array[finite] for array in arrays]
 
 
 def _cosine(want: np.ndarray, have: np.ndarray) -> float:
