@@ -220,7 +220,8 @@ def _write(
 
 
 def _likeliest(logits: Any) -> Any:
-    return ops.cast(ops.argmax(logits, axis=-1), "int32")
+    # Not argmax: Keras compares the bits of its zeros, with an op that LiteRT and ONNX lack.
+    return ops.cast(ops.top_k(logits, 1)[1][..., 0], "int32")
 
 
 def draw_token(logits: Any, chance: Any, top_k: int | None = None, top_p: float | None = None) -> Any:

@@ -19,7 +19,7 @@ def generator(
     """Makes a model that writes whole sequences.
 
         translator = generator(model, way="beam", max_length=50, start_id=1, end_id=2, beam_width=4)
-        translator({"encoder_token_ids": source})["token_ids"]
+        translator({"encoder_token_ids": source})["generated_ids"]
         export.export_model(translator, "translator.tflite")
 
     Args:
@@ -33,8 +33,8 @@ def generator(
 
     Returns:
         A model from the inputs of the model, without its tokens where there is a start token, and `seed` (batch,) to
-        sample, to a dictionary: `token_ids` (batch, max_length), `lengths` and `log_probabilities` (batch,); of beam
-        search each with an axis n_best after the batch, and `scores`; of sampling also the next `seed`.
+        sample, to a dictionary: `generated_ids` (batch, max_length), `lengths` and `log_probabilities` (batch,); of
+        beam search each with an axis n_best after the batch, and `scores`; of sampling also `next_seed`.
 
     Raises:
         ValueError: The model can't be run token by token, has no input but its tokens and no prompt either, or the way

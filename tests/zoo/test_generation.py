@@ -46,6 +46,9 @@ def test_a_translator_writes_what_its_parts_write(way: str) -> None:
     states = step.start({"encoder_token_ids": SOURCE})
     decode = {"greedy": greedy, "beam": beam_search, "sample": lambda *a, **o: sample(*a, seed=SEEDS, **o)}[way]
     expected = decode(step, first, states, **LIMITS, **WAYS[way])._asdict()
+    expected["generated_ids"] = expected.pop("token_ids")
+    if way == "sample":
+        expected["next_seed"] = expected.pop("seed")
     got = written(model, inputs)
     assert set(got) == set(expected)
     for name, value in expected.items():
@@ -59,7 +62,9 @@ def test_a_text_generator_goes_on_from_its_prompts() -> None:
     model, inputs = text_generator("greedy")
     step = Stepper(randomised(*MODELS["language model, lstm"]))
     last, states = prime(step, inputs["token_ids"], step.start(batch_size=3))
-    np.testing.assert_array_equal(written(model, inputs)["token_ids"], greedy(step, last, states, **LIMITS).token_ids)
+    np.testing.assert_array_equal(
+        written(model, inputs)["generated_ids"], greedy(step, last, states, **LIMITS).token_ids
+    )
 
 
 DECODE = """
@@ -77,7 +82,7 @@ for kind in ("encoder_decoder", "attention", "feeding"):
     results[f"{kind}_greedy"] = greedy(step, first, states, max_length=6, end_id=2).token_ids
     results[f"{kind}_beam"] = beam_search(step, first, states, beam_width=3, max_length=6, end_id=2).token_ids
 whole = keras.saving.load_model(f"{folder}/translator.keras")
-results["translator"] = whole({"encoder_token_ids": np.load(f"{folder}/source.npy")})["token_ids"]
+results["translator"] = whole({"encoder_token_ids": np.load(f"{folder}/source.npy")})["generated_ids"]
 np.savez(f"{folder}/decoded.npz", **results)
 """
 
@@ -99,7 +104,7 @@ def test_a_fresh_process_decodes_the_same_tokens(tmp_path: Path) -> None:
         expected[f"{kind}_beam"] = beam_search(step, first, states, beam_width=3, **LIMITS).token_ids
     whole, inputs = translator("attention", "beam")
     whole.save(tmp_path / "translator.keras")
-    expected["translator"] = written(whole, inputs)["token_ids"]
+    expected["translator"] = written(whole, inputs)["generated_ids"]
     subprocess.run([sys.executable, "-c", DECODE, str(tmp_path)], check=True)
     decoded = np.load(tmp_path / "decoded.npz")
     assert set(decoded.files) == set(expected)

@@ -14,6 +14,9 @@ OPTIONS: dict[Way, tuple[str, ...]] = {
     "sample": ("temperature", "top_k", "top_p"),
 }
 
+# In ONNX an output can't be called as an input is.
+OUTPUT_NAMES = {"token_ids": "generated_ids", "seed": "next_seed"}
+
 
 @keras.saving.register_keras_serializable(package="seqzoo")
 class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
@@ -21,7 +24,7 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
 
     Called with a dictionary of the model's inputs. Where a start token is set, the input for tokens is left out;
     otherwise it holds prompts (batch, time), padded on either side. To sample, `seed` (batch,) is an input too.
-    It gives a dictionary of what `zoo.decoding` returns.
+    It gives a dictionary of what `zoo.decoding` returns, `token_ids` as `generated_ids`, `seed` as `next_seed`.
     """
 
     def __init__(
@@ -74,20 +77,21 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
             token = ops.full((rows,), self.start_id, dtype="int32")
         limits = {"max_length": self.max_length, "end_id": self.end_id, **self.settings}
         if self.way == "sample":
-            return dict(sample(step, token, states, seed=seed, **limits)._asdict())
-        decode = greedy if self.way == "greedy" else beam_search
-        return dict(decode(step, token, states, **limits)._asdict())
+            limits["seed"] = seed
+        decode: Any = {"greedy": greedy, "beam": beam_search, "sample": sample}[self.way]
+        found = decode(step, token, states, **limits)._asdict()
+        return {OUTPUT_NAMES.get(name, name): value for name, value in found.items()}
 
     def compute_output_spec(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Gives the form of what is written."""
         rows: tuple[int | None, ...] = (next(iter(inputs.values())).shape[0],)
         each = (*rows, self.settings.get("n_best", 1)) if self.way == "beam" else rows
         outputs = {
-            "token_ids": keras.KerasTensor((*each, self.max_length), dtype="int32"),
+            "generated_ids": keras.KerasTensor((*each, self.max_length), dtype="int32"),
             "lengths": keras.KerasTensor(each, dtype="int32"),
             "log_probabilities": keras.KerasTensor(each, dtype="float32"),
         }
-        extra = {"greedy": {}, "beam": {"scores": "float32"}, "sample": {"seed": "int32"}}[self.way]
+        extra = {"greedy": {}, "beam": {"scores": "float32"}, "sample": {"next_seed": "int32"}}[self.way]
         return outputs | {name: keras.KerasTensor(each, dtype=dtype) for name, dtype in extra.items()}
 
     def get_config(self) -> dict[str, Any]:
