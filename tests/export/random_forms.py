@@ -96,6 +96,7 @@ def states(b: Builder) -> Sample:
     y = _run(layers, x)
     layer = b.recurrent(sequences=b.chance(50), return_state=True)
     if b.chance(30):
+        layer.go_backwards = False
         layer = L.Bidirectional(layer, merge_mode=b.pick(("concat", "sum", "mul", "ave", None)))
         return Sample(keras.Model(x, list(layer(y))), (feed,), _single, None, b.traits)
     sizes = keras.tree.flatten(layer.state_size)

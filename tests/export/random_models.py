@@ -106,7 +106,7 @@ class Builder:
         """A built-in layer, stacked cells, or RNN over a cell of the user's own."""
         kind = self.pick(("built-in",) * 5 + ("stacked", "own"))
         options: dict[str, Any] = {"return_sequences": sequences, **extra}
-        if self.chance(20):
+        if "go_backwards" not in extra and self.chance(20):
             options["go_backwards"] = True
         if self.static_time and self.chance(40):
             options["unroll"] = True
@@ -134,9 +134,9 @@ class Builder:
 
     def bidirectional(self, sequences: bool) -> L.Bidirectional:
         merge = self.pick(("concat", "sum", "ave", "mul"))
-        forward = self.recurrent(sequences)
+        forward = self.recurrent(sequences, go_backwards=False)  # Keras refuses to wrap one that does
         backward = None
-        if self.chance(20) and hasattr(forward.cell, "units") and not forward.go_backwards:
+        if self.chance(20) and hasattr(forward.cell, "units"):
             backward = L.GRU(forward.cell.units, return_sequences=sequences, go_backwards=True)
         self.note(f"Bidirectional {merge}{' own backward' if backward else ''}")
         return L.Bidirectional(forward, merge_mode=merge, backward_layer=backward)
@@ -170,7 +170,7 @@ class Builder:
             self.note(pool)
             steps.append(getattr(L, pool)())
         elif self.chance(50):
-            steps.append(L.Dense(3, name="logits"))
+            steps.append(L.Dense(3, name=f"logits_{len(self.traits['layers'])}"))
         return steps
 
     def any_recurrent(self, sequences: bool) -> L.Layer:

@@ -1,7 +1,7 @@
 """Random models of every form that users bring, through every format, judged by the plain runtimes."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import hypothesis
 import keras
@@ -14,11 +14,9 @@ from tests.export import judging, random_models
 from tests.export.random_forms import FORMS
 from tests.export.random_models import Sample, Seeded
 
-T = TypeVar("T")
-
 
 class Drawn:
-    """Choices from hypothesis, which then looks for the smallest model that fails."""
+    """Choices from hypothesis."""
 
     def __init__(self, draw: Any) -> None:
         self._draw = draw
@@ -73,13 +71,13 @@ SETTINGS = hypothesis.settings(
     derandomize=True,
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
-    phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+    phases=[hypothesis.Phase.generate],  # a model that failed is small enough; exporting hundreds to shrink it is not
 )
 
 
 @pytest.mark.parametrize("fmt", judging.FORMATS)
 def test_any_model(fmt: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @hypothesis.settings(SETTINGS, max_examples=4)
+    @hypothesis.settings(SETTINGS, max_examples=1)
     @hypothesis.given(samples())
     def prove(sample: Sample) -> None:
         check(sample, fmt, tmp_path_factory.mktemp("random"))
@@ -87,8 +85,19 @@ def test_any_model(fmt: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     prove()
 
 
-# One format each, in turn; all of them behind --slow.
-@pytest.mark.parametrize(("form", "fmt"), [(form, judging.FORMATS[i % 3]) for i, form in enumerate(FORMS)])
+QUICK = {
+    "nested": "saved_model",
+    "subclassed_dict": "tflite",
+    "states": "onnx",
+    "encoder_decoder": "tflite",
+    "frames": "onnx",
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "fmt"),
+    [pytest.param(form, QUICK.get(form, "onnx"), marks=[] if form in QUICK else pytest.mark.slow) for form in FORMS],
+)
 def test_every_form(form: str, fmt: str, tmp_path: Path) -> None:
     sample = random_models.make(Seeded(sum(map(ord, form))), form, "float32")
     check(sample, fmt, tmp_path)
