@@ -18,6 +18,7 @@ ACTIVATIONS = (
     *("gelu", "relu6", "mish", "hard_silu", "softmax", "celu", "hard_tanh", "log_sigmoid"),
     *("soft_shrink", "tanh_shrink", "squareplus", "sparse_plus", "sparse_sigmoid"),
 )
+GATES = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "softmax", "hard_tanh", "sparse_sigmoid")
 VOCABULARY = 11
 
 
@@ -88,7 +89,8 @@ class Builder:
         if not self.chance(35):
             return {}
         keys = ["activation"] if cell == "SimpleRNN" else ["activation", "recurrent_activation"]
-        return {key: self.pick(ACTIVATIONS) for key in keys}
+        # Gates above one make a recurrence explode: chaos, of which no two computations give the same.
+        return {key: self.pick(GATES if key.startswith("recurrent") else ACTIVATIONS) for key in keys}
 
     def cell_options(self, cell: str) -> dict[str, Any]:
         options: dict[str, Any] = {"units": self.pick((1, 2, 3, 5)), **self.activations(cell)}

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import lowering
-from export.loops import LoopEngine, collect_in_array
+from export import lowering, saved_model
 from export.lowering import Lowering, inference_form, lowered
 from tests.export import user_cells
 
@@ -24,7 +23,7 @@ class Refusing(Lowering):
     """Proves that it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(LoopEngine(collect_in_array))
+        super().__init__(saved_model.lowering().engine)
 
     def recurrent(self, call: Any) -> Any:
         raise RuntimeError("asked")
@@ -114,7 +113,7 @@ def test_two_threads_lower_one_after_the_other(attributes: dict[Any, Any]) -> No
     layer(x)
 
     def work() -> None:
-        with lowered(Lowering(LoopEngine(collect_in_array))) as notes:
+        with lowered(saved_model.lowering()) as notes:
             inside.append(1)
             most.append(len(inside))
             tf.function(layer, autograph=False).get_concrete_function(tf.TensorSpec((None, None, 4)))
@@ -133,7 +132,7 @@ def test_each_layer_call_leaves_a_note() -> None:
     first, second = L.LSTM(2, return_sequences=True, name="first"), L.RNN(user_cells.MinimalCell(3), name="second")
     x = np.ones((2, 3, 4), "float32")
     second(first(x))
-    with lowered(Lowering(LoopEngine(collect_in_array))) as notes:
+    with lowered(saved_model.lowering()) as notes:
         second(first(x))
     assert [(note.layer, note.cells) for note in notes] == [("first", ("LSTMCell",)), ("second", ("MinimalCell",))]
     assert notes[0].reason == ""

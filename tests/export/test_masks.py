@@ -10,9 +10,7 @@ import pytest
 import tensorflow as tf
 
 import export
-from export import tflite_rnn
-from export.loops import LoopEngine, collect_in_array
-from export.lowering import Lowering
+from export import saved_model, tflite
 from export.recurrence import Compaction
 from export.trace import trace
 from tests.export import user_cells
@@ -90,8 +88,8 @@ def test_every_pattern_is_exact(fmt: str, expected: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("unroll", [False, True])
-@pytest.mark.parametrize("collect", [collect_in_array, tflite_rnn.collect_in_chunks])
-def test_a_static_time_axis_with_and_without_unrolling(collect: Any, unroll: bool) -> None:
+@pytest.mark.parametrize("module", [saved_model, tflite])
+def test_a_static_time_axis_with_and_without_unrolling(module: Any, unroll: bool) -> None:
     x, mask = keras.Input((STEPS, 3)), keras.Input((STEPS,), dtype="bool")
     layers = [
         *(L.LSTM(2, return_sequences=True, unroll=unroll), L.GRU(2, unroll=unroll)),
@@ -101,7 +99,7 @@ def test_a_static_time_axis_with_and_without_unrolling(collect: Any, unroll: boo
         ),
     ]
     model = randomise(keras.Model([x, mask], [layer(x, mask=mask) for layer in layers]))
-    traced = trace(model, Lowering(LoopEngine(collect)))
+    traced = trace(model, module.lowering())
     got = traced.function(**dict(zip(traced.arguments.values(), [X, PATTERNS], strict=True)))
     for port, want in zip(traced.outputs, model([X, PATTERNS]), strict=True):
         assert difference(np.asarray(want), np.asarray(got[port.name])) == ""
@@ -122,12 +120,21 @@ def test_what_is_packed_spreads_back() -> None:
     np.testing.assert_array_equal(spread, np.where(PATTERNS[..., None], steps, 0))
 
 
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 256, 257, 300])
-def test_chunks_of_any_length(length: int) -> None:
-    """LiteRT collects outputs in chunks: the last one is rarely full."""
+@pytest.mark.parametrize("length", [1, 2, 7, 31, 32, 33, 63, 64, 65, 255, 256, 257, 287, 300, 513, 530])
+def test_chunks_of_any_length(length: int, long_sequences: Any) -> None:
+    """LiteRT's loops run in chunks and blocks of steps: the last one is rarely full."""
+    traced, keras_says = long_sequences
+    x = np.random.default_rng(length).normal(size=(2, length, 3)).astype("float32")
+    got = traced.function(**{next(iter(traced.arguments.values())): x})
+    for name, want in keras_says(x).items():
+        assert difference(np.asarray(want), np.asarray(got[name])) == "", name
+
+
+@pytest.fixture(scope="module")
+def long_sequences() -> tuple[Any, Any]:
     x = keras.Input((None, 3))
-    model = randomise(keras.Model(x, L.GRU(2, return_sequences=True)(x)))
-    traced = trace(model, Lowering(LoopEngine(tflite_rnn.collect_in_chunks)))
-    inputs = np.random.default_rng(0).normal(size=(2, length, 3)).astype("float32")
-    (got,) = traced.function(**{next(iter(traced.arguments.values())): inputs}).values()
-    assert difference(np.asarray(tf.function(model, autograph=False)(inputs)), np.asarray(got)) == ""
+    kinds = {"gru": L.GRU, "lstm": L.LSTM}
+    outputs = {f"{name}_{s}": kind(2, return_sequences=s)(x) for name, kind in kinds.items() for s in (False, True)}
+    model = randomise(keras.Model(x, outputs))
+    graph = tf.function(model, autograph=False, input_signature=[tf.TensorSpec((None, None, 3))])
+    return trace(model, tflite.lowering()), graph

@@ -14,8 +14,7 @@ import pytest
 import tensorflow as tf
 
 import export
-from export.loops import LoopEngine, collect_in_array
-from export.lowering import Lowering
+from export import saved_model
 from export.trace import trace
 from export.verification import compare
 from tests.export import mutate_onnx, mutate_tflite
@@ -27,7 +26,7 @@ UNITS = 4
 
 @pytest.fixture(scope="module")
 def traced(model_of: Any) -> Any:
-    return trace(model_of("classifier"), Lowering(LoopEngine(collect_in_array)))
+    return trace(model_of("classifier"), saved_model.lowering())
 
 
 def caught(traced: Any, path: Path) -> list[str]:

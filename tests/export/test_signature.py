@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from export import saved_model
 from export.cases import make_cases
 from export.domains import Domain, input_domains
-from export.loops import LoopEngine, collect_in_array
-from export.lowering import Lowering
 from export.ports import Port, identifiers, named_axes, unique_names
 from export.trace import Traced, trace
 from tests.export import user_cells
@@ -18,7 +17,7 @@ L = keras.layers
 
 
 def traced(model: keras.Model, signature: Any = None) -> Traced:
-    return trace(model, Lowering(LoopEngine(collect_in_array)), signature)
+    return trace(model, saved_model.lowering(), signature)
 
 
 def ports(model: keras.Model, signature: Any = None) -> list[tuple[str, tuple[int | None, ...], str]]:
