@@ -26,12 +26,14 @@ class Loop:
         xs: (time, batch, ...) inputs of the step.
         states: Initial states.
         count: (batch,) steps of each row, or None for all.
+        keep_states: Whether the final states are wanted, of each row after its own last step.
     """
 
     step: Step
     xs: tf.Tensor
     states: States
     count: tf.Tensor | None
+    keep_states: bool
 
     @property
     def steps(self) -> Any:
@@ -47,12 +49,11 @@ class Loop:
         batch = self.xs.shape[1]
         return [tf.TensorShape([batch, *s.shape[1:]] if s.shape.rank else []) for s in self.states]
 
-    def advance(self, x: tf.Tensor, t: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
-        """Step t, on its input; rows that have ended hold their states."""
+    def advance(self, x: tf.Tensor, t: Any, states: States, limit: Any = None) -> tuple[tf.Tensor, States]:
+        """Step t, on its input; where t has reached the limit, of all rows or of each, the states are held."""
         output, new = self.step(x, states)
-        if self.count is not None:
-            running = t < self.count
-            new = [where(running, after, before) for after, before in zip(new, states, strict=True)]
+        if limit is not None and self.keep_states:
+            new = [where(t < limit, after, before) for after, before in zip(new, states, strict=True)]
         return output, new
 
 
@@ -84,13 +85,15 @@ class LoopEngine:
         step, xs = _split(run)
         output = _output_spec(step, xs, run.states)
         if run.outputs:
-            outputs, states = self._collect(Loop(step, xs, run.states, run.count), output)
+            outputs, states = self._collect(Loop(step, xs, run.states, run.count, run.keep_states), output)
             return outputs, outputs[-1], states
         if type(run.cell) in _HOIST:  # the output is the first state
-            states = _final_states(Loop(step, xs, run.states, run.count))
+            states = _final_states(Loop(step, xs, run.states, run.count, keep_states=True))
             return None, states[0], states
         zeros = tf.zeros([dims(xs)[1], *output.shape[1:]], output.dtype)
-        last, *states = _final_states(Loop(_carrying_output(step), xs, [zeros, *run.states], run.count))
+        last, *states = _final_states(
+            Loop(_carrying_output(step), xs, [zeros, *run.states], run.count, keep_states=True)
+        )
         return None, last, states
 
 
@@ -130,7 +133,7 @@ def _final_states(loop: Loop) -> States:
     steps = loop.steps
 
     def body(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (t + 1, *loop.advance(tf.gather(loop.xs, t), t, list(states))[1])
+        return (t + 1, *loop.advance(tf.gather(loop.xs, t), t, list(states), loop.count)[1])
 
     _, *final = tf.while_loop(
         lambda t, *_: t < steps,
@@ -147,7 +150,7 @@ def collect_in_array(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, Stat
     array = tf.TensorArray(output.dtype, size=size, element_shape=output.shape)
 
     def body(t: tf.Tensor, array: tf.TensorArray, *states: tf.Tensor) -> tuple[Any, ...]:
-        y, new = loop.advance(tf.gather(loop.xs, t), t, list(states))
+        y, new = loop.advance(tf.gather(loop.xs, t), t, list(states), loop.count)
         return (t + 1, array.write(t, y), *new)
 
     _, array, *final = tf.while_loop(

@@ -42,6 +42,7 @@ class CellRun:
         states: Flat initial states.
         count: (batch,) int32 number of steps of each row, or None for all; rows hold their state after it.
         outputs: Whether all outputs are wanted, or the last one only.
+        keep_states: Whether the final states are wanted.
         nested: The states' structure as the cell takes it.
         zero_state: The initial state is known to be all zeros.
     """
@@ -51,6 +52,7 @@ class CellRun:
     states: States
     count: tf.Tensor | None
     outputs: bool
+    keep_states: bool
     nested: Any
     zero_state: bool
 
@@ -177,6 +179,7 @@ def _run_cells(
     for index, (cell, states) in enumerate(zip(cells, nested, strict=True)):
         wanted = call.layer.return_sequences or index + 1 < len(cells)
         flat = keras.tree.flatten(states)
-        outputs, last, new = engine(CellRun(cell, outputs, flat, count, wanted, states, call.zero_state))
+        keep = call.layer.return_state
+        outputs, last, new = engine(CellRun(cell, outputs, flat, count, wanted, keep, states, call.zero_state))
         final.append(keras.tree.pack_sequence_as(states, new))
     return outputs, last, final if stacked else final[0]
