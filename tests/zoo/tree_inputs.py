@@ -17,7 +17,7 @@ def random_tree(rng: np.random.Generator, nodes: int, arity: int, value: Any, in
 
 
 def random_tree_inputs(config: dict[str, Any], batch: int, nodes: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Trees of up to `nodes - 1` nodes, padded to exactly `nodes`; for one node, trees that hold nothing."""
+    """Trees of up to `nodes - 1` nodes, padded to exactly `nodes`, and as many levels."""
 
     def value(rng: np.random.Generator) -> Any:
         if config["vocabulary"]:
@@ -26,5 +26,5 @@ def random_tree_inputs(config: dict[str, Any], batch: int, nodes: int, rng: np.r
 
     sizes = [nodes - 1 - i % 2 for i in range(batch)]
     trees = [random_tree(rng, size, config["arity"], value) for size in sizes]
-    packed = pack_trees(trees, arity=config["arity"], nodes=nodes)
+    packed = pack_trees(trees, arity=config["arity"], nodes=nodes, levels=nodes)
     return {key: array[:, :nodes] if key != "schedule" else array for key, array in packed.items()}

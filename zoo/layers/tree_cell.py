@@ -93,7 +93,8 @@ class TreeCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
         new = self.compose(z, children)
         shape = (-1, ops.shape(mine)[1], self.units)
         states = [
-            ops.where(written, take_rows(ops.reshape(level, shape), slot), state)
+            # A loop wants its states' shapes as they came, also where a level's width is open.
+            ops.reshape(ops.where(written, take_rows(ops.reshape(level, shape), slot), state), ops.shape(state))
             for level, state in zip(new, states, strict=True)
         ]
         return inputs[:, 0, :1], states
