@@ -9,7 +9,8 @@ from export.domains import Domain
 from export.ports import Port
 
 Arrays = dict[str, np.ndarray]
-_SHORT, _LONG = 7, 33  # steps; longer than any traced default, no multiple of a chunk
+# Steps; longer than any traced default, and not a multiple of the chunks in which a runtime may run them.
+_SHORT, _LONG, _VERY_LONG = 7, 33, 290
 _LEFT = "padding on the left"
 _PADDINGS = ("full, short, empty and broken rows", _LEFT)
 _EXTREME = 20.0  # saturates every gate
@@ -56,6 +57,8 @@ def make_cases(
             yield maker.case(f"batch {size}, time {length}", size, length)
     for name in _PADDINGS if maker.has_padding else []:
         yield maker.case(f"{name}, time {longest}", most, longest, padding=name)
+    if maker.sequences and max(time) == _LONG:
+        yield maker.case(f"batch 1, time {_VERY_LONG}", 1, _VERY_LONG)
     yield maker.case("extreme values", most, longest, scale=_EXTREME)
     yield maker.case("ids at both ends", most, longest, ends=True)
     if maker.can_stagger:

@@ -38,10 +38,12 @@ class Lowering:
 
     Args:
         engine: Runs one cell over time in the target's best form.
+        patches: Functions of Keras to replace meanwhile, by owner and name, each by what makes the replacement.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patches: "Patches | None" = None) -> None:
         self.engine = engine
+        self.patches = patches or {}
         self.compactions = Compactions()
 
     def recurrent(self, call: Recurrence) -> Result:
@@ -83,7 +85,7 @@ def lowered(lowering: Lowering) -> Iterator[list[LayerNote]]:
     with _patching:
         _active.lowering, _active.notes, _active.zeros = lowering, [], {}
         try:
-            with _patched(_PATCHES), time_folded():
+            with _patched({**_PATCHES, **lowering.patches}), time_folded():
                 yield _active.notes
         finally:
             _active.lowering = None

@@ -37,16 +37,15 @@ class Signature:
             self, inputs=tuple(dataclasses.replace(port, shape=shape_of(port)) for port in self.inputs)
         )
 
-    def with_token_ids(self, names: set[str]) -> "Signature":
-        """The same signature, the named inputs as integers, their time axis dynamic."""
+    def with_token_ids(self, names: set[str], *, dynamic_time: bool) -> "Signature":
+        """The same signature, the named inputs as integers, and if asked their time axis dynamic."""
+
+        def as_ids(port: Port) -> Port:
+            shape = (None, *[None] * (len(port.shape) > 1), *port.shape[2:]) if dynamic_time else port.shape
+            return dataclasses.replace(port, dtype="int32", shape=shape)
+
         return dataclasses.replace(
-            self,
-            inputs=tuple(
-                dataclasses.replace(port, dtype="int32", shape=(None, *[None] * (len(port.shape) > 1), *port.shape[2:]))
-                if port.name in names
-                else port
-                for port in self.inputs
-            ),
+            self, inputs=tuple(as_ids(port) if port.name in names else port for port in self.inputs)
         )
 
 
@@ -135,6 +134,8 @@ def _flat(specs: list[Any], structure: Any, names: list[str] | None = None, *, d
         if spec.shape is None or spec.dtype is None:
             raise ExportError(f"input {name!r}: give both shape and dtype in input_signature, not {spec}")
         dtype = spec.dtype.name if isinstance(spec.dtype, tf.DType) else keras.backend.standardize_dtype(spec.dtype)
+        if not declared and dtype in ("float16", "bfloat16"):
+            dtype = "float32"  # what Keras saw was cast by a mixed policy already
         ports.append(Port(name, tuple(spec.shape), dtype))
     return Signature(tuple(ports), structure, declared)
 

@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from export.errors import ExportError, first_line
 from export.loops import LoopEngine
 from export.lowering import Lowering
+from export.tflite_ops import PATCHES
 from export.tflite_rnn import collect_in_chunks
 from export.trace import Traced
 
@@ -22,7 +23,7 @@ _IDENTIFIER = b"TFL3"
 
 def lowering() -> Lowering:
     """Recurrent layers as while loops of builtin ops."""
-    return Lowering(LoopEngine(collect_in_chunks))
+    return Lowering(LoopEngine(collect_in_chunks), PATCHES)
 
 
 def convert(traced: Traced, metadata: dict[str, str]) -> bytes:
@@ -48,7 +49,7 @@ def convert(traced: Traced, metadata: dict[str, str]) -> bytes:
 
 
 def _explain(error: Exception) -> str:
-    lacking = sorted(set(re.findall(r"tf\.(\w+)(?:\(|\{| )", str(error).split("Flex ops:")[-1])))
+    lacking = sorted(set(re.findall(r"tf\.(\w+)(?:\(|\{| )", str(error).split("Flex ops:")[-1])) - {"entry_function"})
     if "Flex ops:" in str(error) or "custom op" in str(error):
         return f"LiteRT has no builtin op for {', '.join(lacking) or first_line(error)}; replace it in the model"
     return f"the LiteRT converter failed: {first_line(error)}"

@@ -33,7 +33,7 @@ def _run(
     Returns:
         The outputs, followed by as many rows without meaning as a chunk has, and the final states.
     """
-    room = _room(xs, output, offsets[:1])
+    room = _room(xs, output, offsets)
 
     def body(at: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
         if offsets:
@@ -53,16 +53,18 @@ def _run(
     return kept, final
 
 
-def _room(xs: tf.Tensor, output: tf.TensorSpec, chunk: list[tf.Tensor]) -> tf.Tensor:
-    """Room for an output a row of xs, and for one more chunk: the last chunk is written whole.
+def _room(xs: tf.Tensor, output: tf.TensorSpec, chunks: list[tf.Tensor]) -> tf.Tensor:
+    """Room for an output a row of xs, and for one more chunk of each size: the last ones are written whole.
+
+    DYNAMIC_UPDATE_SLICE moves what would go past the end to an earlier place, without a word.
 
     What it holds does not matter. A part of the inputs is free; zeros of a static shape would lie in the file.
     """
     width = output.shape[-1]
     if output.shape.rank == 2 and xs.shape.rank == 3 and xs.shape[-1] >= width and xs.dtype == output.dtype:
         room = xs[:, :, :width]
-        return tf.concat([room, *(tf.gather(room, tf.zeros_like(rows)) for rows in chunk)], axis=0)
-    rows = tf.shape(xs)[0] + sum(tf.shape(rows)[0] for rows in chunk)
+        return tf.concat([room, *(tf.gather(room, tf.zeros_like(rows)) for rows in chunks)], axis=0)
+    rows = tf.shape(xs)[0] + sum(tf.shape(rows)[0] for rows in chunks)
     return tf.fill([rows, dims(xs)[1], *output.shape[1:]], tf.zeros([], output.dtype))
 
 

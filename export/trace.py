@@ -64,7 +64,12 @@ def _with_token_ids(traced: Traced, lowering: Lowering) -> Traced:
         return traced
     domains = input_domains(traced.function, traced.arguments)
     indices = {name for name, domain in domains.items() if domain.size is not None}
-    return _trace(traced.model, lowering, traced.signature.with_token_ids(indices)) if indices else traced
+    if not indices:
+        return traced
+    try:
+        return _trace(traced.model, lowering, traced.signature.with_token_ids(indices, dynamic_time=True))
+    except Exception:  # unrolled layers, say, want a static time axis
+        return _trace(traced.model, lowering, traced.signature.with_token_ids(indices, dynamic_time=False))
 
 
 def _build(model: keras.Model, signature: Signature) -> None:

@@ -1,0 +1,45 @@
+"""Functions of Keras whose TensorFlow ops LiteRT's converter lacks or gets wrong, in ops that it has."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from keras.src.backend.tensorflow import nn
+
+
+def _softplus(original: Callable[..., Any]) -> Callable[..., Any]:
+    def softplus(x: Any) -> tf.Tensor:
+        # The converter writes log(exp(x) + 1), which overflows from x = 89 on.
+        x = tf.convert_to_tensor(x)
+        return tf.maximum(x, 0) + tf.math.log(1 + tf.exp(-tf.abs(x)))
+
+    return softplus
+
+
+def _log_sigmoid(original: Callable[..., Any]) -> Callable[..., Any]:
+    softplus = _softplus(original)
+
+    def log_sigmoid(x: Any) -> tf.Tensor:
+        return -softplus(-tf.convert_to_tensor(x))
+
+    return log_sigmoid
+
+
+def _apply_masks(original: Callable[..., Any]) -> Callable[..., Any]:
+    def apply_masks(logits: tf.Tensor, mask: Any, is_causal: bool) -> tf.Tensor:
+        if not is_causal:
+            return original(logits, mask, False)
+        # Keras indexes its causal mask with [None, None], which the converter does not take on a dynamic time axis.
+        query, key = tf.range(tf.shape(logits)[2]), tf.range(tf.shape(logits)[3])
+        causal = tf.expand_dims(query, 1) >= tf.expand_dims(key, 0)
+        causal = tf.expand_dims(tf.expand_dims(causal, 0), 0)
+        return original(logits, causal if mask is None else tf.logical_and(mask, causal), False)
+
+    return apply_masks
+
+
+PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    (nn, "softplus"): _softplus,
+    (nn, "log_sigmoid"): _log_sigmoid,
+    (nn, "_apply_masks"): _apply_masks,
+}
