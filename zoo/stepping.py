@@ -160,8 +160,10 @@ def _first_states(node: Any, values: Mapping[int, Any], batch_size: Any) -> tupl
     if given is not None:
         given = [ops.cast(values[id(tensor)], layer.compute_dtype) for tensor in keras.tree.flatten(given)]
     zeros = keras.tree.flatten(layer.get_initial_state(batch_size))
-    # An initial state may leave out what always starts at zero: the attentional vector of input feeding.
-    return tuple(zeros) if given is None else (*given, *zeros[len(given) :])
+    if given is None:
+        return tuple(zeros)
+    # An initial state leaves out what always starts at zero: the last attentional vector of input feeding.
+    return (*zeros[: len(zeros) - len(given)], *given)
 
 
 def _step(layer: Any, args: tuple[Any, ...], flat: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:

@@ -16,7 +16,7 @@ class AttentionCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
         h_t = cells([x_t, y_{t-1}], h_{t-1});  y_t = attention(h_t, source), see `GlobalAttention`;  y_0 = 0
 
     Output: y_t and h_t of the top cell, side by side, (batch, 2 units).
-    States: those of the cells, and y (batch, units).
+    States: the output, as Keras wants the first state to be, and those of the cells.
     Reference: arXiv:1508.04025.
     """
 
@@ -32,8 +32,8 @@ class AttentionCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
         self.cells = [keras.saving.deserialize_keras_object(cell) if isinstance(cell, dict) else cell for cell in cells]
         self.attention = GlobalAttention(score, name="attention", dtype=self.dtype_policy)
         self.units = self.cells[-1].units
-        self.state_size = [size for cell in self.cells for size in _sizes(cell)] + [self.units]
         self.output_size = 2 * self.units
+        self.state_size = [self.output_size, *(size for cell in self.cells for size in _sizes(cell))]
         self._source: tuple[Any, Any, Any] | None = None
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
@@ -63,8 +63,8 @@ class AttentionCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
         """Takes one step: (batch, features) and the states to [y, h] and the states."""
         if self._source is None:
             raise ValueError(f"{self.name} has no source: call attend(keys, values, valid) before a step")
-        *flat, fed = states
-        x = ops.concatenate([inputs, fed], axis=-1)
+        last, *flat = states
+        x = ops.concatenate([inputs, last[:, : self.units]], axis=-1)
         new: list[Any] = []
         for cell in self.cells:
             count = len(_sizes(cell))
@@ -73,7 +73,8 @@ class AttentionCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
             new += after if isinstance(after, (list, tuple)) else [after]
         # (batch, units) -> (batch, 1, units) -> (batch, units)
         attentional = ops.squeeze(self.attention(ops.expand_dims(x, 1), *self._source)[0], 1)
-        return ops.concatenate([attentional, x], axis=-1), [*new, attentional]
+        output = ops.concatenate([attentional, x], axis=-1)
+        return output, [output, *new]
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Gives zeros, one tensor (batch, size) for each state."""

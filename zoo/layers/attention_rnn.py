@@ -66,10 +66,10 @@ class AttentionRNN(keras.layers.RNN):  # type: ignore[misc]  # keras ships no ty
             initial_state: The states of the cells; None: zeros.
 
         Returns:
-            The states of the cells and the attentional vector.
+            The states of the `AttentionCell`.
         """
         zeros = self.get_initial_state(ops.shape(sequences)[0])
-        return zeros if initial_state is None else [*initial_state, zeros[-1]]
+        return zeros if initial_state is None else [zeros[0], *initial_state]
 
     def step(self, x: Any, states: list[Any], keys: Any, values: Any, valid: Any) -> tuple[tuple[Any, Any], list[Any]]:
         """Takes one step outside of training.
@@ -101,7 +101,7 @@ class AttentionRNN(keras.layers.RNN):  # type: ignore[misc]  # keras ships no ty
             super()._maybe_config_dropout_masks(cell, sequence, state)
             return
         # One mask a sequence for each cell of the stack, made before the loop.
-        x, start = ops.concatenate([sequence, state[-1]], axis=-1), 0
+        x, start = ops.concatenate([sequence, state[0][:, : cell.units]], axis=-1), 1
         for inner in cell.cells:
             super()._maybe_config_dropout_masks(inner, x, state[start:])
             x, start = state[start], start + len(keras.tree.flatten(inner.state_size))

@@ -115,7 +115,7 @@ class _Probed:
         _sync(self._original)
         before = [(weight, ops.convert_to_numpy(weight)) for weight in self._original.variables]
         for layer in self._probes.values():
-            layer.probe.assign(ops.zeros_like(layer.probe))
+            layer.probe.assign(np.zeros(layer.probe.shape))
         self._model.train_on_batch(x, y, sample_weight)
         _sync(self._model)
         gradients = {name: ops.convert_to_numpy(layer.probe) for name, layer in self._probes.items()}

@@ -46,7 +46,20 @@ def carry_states(model: keras.Model, batch_size: int) -> keras.Model:
         # Data arrives with an open batch axis. Beside states of one row TensorFlow would take that for any number.
         return ops.reshape(x, (batch_size, -1, *x.shape[2:]))
 
-    return rewire(model, stateful, lambda tensor: (batch_size, *tensor.shape[1:]), fixed)
+    twin = rewire(model, stateful, lambda tensor: (batch_size, *tensor.shape[1:]), fixed)
+    if keras.backend.backend() == "jax":
+        _thread_states(twin)
+    return twin
+
+
+def _thread_states(model: keras.Model) -> None:
+    """Keras leaves the states of its recurrent layers out of a model's variables, and JAX forgets what is not there."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            layer._tracker.unlock()
+            for state in keras.tree.flatten(layer.states):
+                layer._track_variable(state)
+            layer._tracker.lock()
 
 
 class Windows(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
