@@ -119,12 +119,14 @@ def test_the_backward_direction_stands_in_the_order_of_the_input() -> None:
 
 def test_the_recorder_sees_vanishing_and_exploding() -> None:
     slopes = {}
+    keras.utils.set_random_seed(0)
     for scale in (0.3, 1.0, 3.0):
         inputs = keras.Input((None, 4))
         layer = keras.layers.SimpleRNN(5, name="layer", recurrent_initializer="orthogonal")
         model = compiled(keras.Model(inputs, layer(inputs)))
         kernel, recurrent, bias = layer.get_weights()
-        layer.set_weights([0.01 * kernel, scale * recurrent, bias])
+        # States so small that tanh stays a straight line: each step then scales the gradient by the same factor.
+        layer.set_weights([1e-6 * kernel, scale * recurrent, bias])
         recorder = GradientFlow(X, TARGETS[:, 0], every=2)
         model.optimizer.learning_rate = 0.0
         model.fit(X, TARGETS[:, 0], epochs=3, verbose=0, callbacks=[recorder])
@@ -132,9 +134,8 @@ def test_the_recorder_sees_vanishing_and_exploding() -> None:
         norms = recorder.history[-1]["norms"]["layer"]
         assert norms.shape == (9,)
         slopes[scale] = np.log(norms[4] / norms[-1]) / 4
-    assert slopes[0.3] < -0.8
-    assert abs(slopes[1.0]) < 0.1
-    assert slopes[3.0] > 0.1
+    for scale, slope in slopes.items():
+        assert slope == pytest.approx(np.log(scale), abs=0.01)
 
 
 def test_the_norms_are_those_of_the_gradients() -> None:
