@@ -38,7 +38,7 @@ class TreeCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
         if composition not in ("n_ary", "child_sum"):
             raise ValueError(f"composition must be 'n_ary' or 'child_sum', got {composition!r}")
         self.units, self.arity, self.composition = units, arity, composition
-        self.state_size = [units] * (1 + self.memory)
+        self.state_size = units * (1 + self.memory)
         self.output_size = 1
 
     def make_weights(self, features: int, bias: Any, recurrent_shape: tuple[int, int]) -> None:
@@ -64,40 +64,35 @@ class TreeCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
         """Maps what nodes read, (rows, features), to (rows, gates x units)."""
         return ops.matmul(x, self.cast(self.kernel)) + self.cast(self.bias)
 
-    def compose(self, z: Any, children: list[Any]) -> list[Any]:
+    def compose(self, z: Any, children: Any) -> Any:
         """Computes nodes from their children.
 
         Args:
             z: What they read, projected, (rows, gates x units).
-            children: For each state, (rows, arity, units); zeros for a child that isn't there.
+            children: (rows, arity, state), h and perhaps c side by side; zeros for a child that isn't there. None: no
+                node has any.
 
         Returns:
-            Their states, (rows, units) each.
+            Their states, (rows, state).
         """
         raise NotImplementedError
 
     def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
-        """Takes one level: entries (batch, width, gates x units + arity + 1), states (batch, nodes, units) each."""
-        width = self.gates * self.units
+        """Takes one level: entries (batch, width, gates x units + arity + 1) and [states], (batch, nodes, state)."""
+        (state,), width = states, self.gates * self.units
         numbers = ops.cast(inputs[..., width:], "int32")
-        below, mine = numbers[..., :-1], numbers[..., -1]
+        below, mine = numbers[..., :-1], numbers[..., -1:]
         z = ops.reshape(ops.cast(inputs[..., :width], self.compute_dtype), (-1, width))
-        # (batch, width, arity, units) -> (batch x width, arity, units)
-        children = [ops.reshape(take_rows(state, below), (-1, self.arity, self.units)) for state in states]
-        # (batch, 1, nodes): a level's nodes stand together, so that a node's slot follows from its number.
-        node = ops.cumsum(ops.ones_like(states[0][..., 0], dtype="int32"), axis=1) - 1
-        slot = ops.clip(node - mine[:, :1], 0, ops.shape(mine)[1] - 1)
-        written = ops.expand_dims(
-            ops.logical_and(node > 0, ops.equal(take_rows(ops.expand_dims(mine, -1), slot)[..., 0], node)), -1
-        )
-        new = self.compose(z, children)
-        shape = (-1, ops.shape(mine)[1], self.units)
-        states = [
-            # A loop wants its states' shapes as they came, also where a level's width is open.
-            ops.reshape(ops.where(written, take_rows(ops.reshape(level, shape), slot), state), ops.shape(state))
-            for level, state in zip(new, states, strict=True)
-        ]
-        return inputs[:, 0, :1], states
+        # (batch, width, arity, state) -> (batch x width, arity, state) -> (batch, width, state)
+        children = ops.reshape(take_rows(state, below), (-1, self.arity, self.state_size))
+        level = ops.reshape(self.compose(z, children), (-1, ops.shape(mine)[1], self.state_size))
+        # (batch, nodes): a level's nodes stand together, so that a node's slot follows from its number.
+        node = ops.cumsum(ops.ones_like(state[..., 0], dtype="int32"), axis=1) - 1
+        slot = ops.clip(node - mine[:, 0], 0, ops.shape(mine)[1] - 1)
+        written = ops.logical_and(node > 0, ops.equal(take_rows(mine, slot)[..., 0], node))
+        new = ops.where(ops.expand_dims(written, -1), take_rows(level, slot), state)
+        # A loop wants its states' shapes as they came, also where a level's width is open.
+        return inputs[:, 0, :1], [ops.reshape(new, ops.shape(state))]
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments."""

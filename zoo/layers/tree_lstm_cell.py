@@ -32,19 +32,26 @@ class TreeLSTMCell(TreeCell):
 
         self.make_weights(int(input_shape[-1] or 0), bias, shape)
 
-    def compose(self, z: Any, children: list[Any]) -> list[Any]:
+    def compose(self, z: Any, children: Any) -> Any:
         """Computes nodes from their children; see `TreeCell`."""
-        h, c = children
-        n, arity = self.units, self.arity
+        n = self.units
+        if children is None:
+            return self._gate(z[:, : 3 * n], 0.0)
+        h, c = children[..., :n], children[..., n:]
         recurrent = self.cast(self.recurrent_kernel)
         if self.composition == "n_ary":
-            inner = ops.matmul(ops.reshape(h, (-1, arity * n)), recurrent)
-            from_children, forget = inner[:, : 3 * n], ops.reshape(inner[:, 3 * n :], (-1, arity, n))
+            inner = ops.matmul(ops.reshape(h, (-1, self.arity * n)), recurrent)
+            from_children, forget = inner[:, : 3 * n], ops.reshape(inner[:, 3 * n :], (-1, self.arity, n))
         else:
             from_children = ops.matmul(ops.sum(h, axis=1), recurrent[:, : 3 * n])
-            forget = ops.reshape(ops.matmul(ops.reshape(h, (-1, n)), recurrent[:, 3 * n :]), (-1, arity, n))
-        i, o, u = ops.split(z[:, : 3 * n] + from_children, 3, axis=-1)
+            forget = ops.reshape(ops.matmul(ops.reshape(h, (-1, n)), recurrent[:, 3 * n :]), (-1, self.arity, n))
         # (rows, 1, units) + (rows, arity, units): each child has its own gate.
         kept = ops.sum(ops.sigmoid(ops.expand_dims(z[:, 3 * n :], 1) + forget) * c, axis=1)
-        c = ops.sigmoid(i) * ops.tanh(u) + kept
-        return [ops.sigmoid(o) * ops.tanh(c), c]
+        return self._gate(z[:, : 3 * n] + from_children, kept)
+
+    def _gate(self, z: Any, kept: Any) -> Any:
+        """From [i, o, u] and what the forget gates keep to [h, c]."""
+        n = self.units
+        gates = ops.sigmoid(z[:, : 2 * n])
+        c = gates[:, :n] * ops.tanh(z[:, 2 * n :]) + kept
+        return ops.concatenate([gates[:, n:] * ops.tanh(c), c], axis=-1)

@@ -53,7 +53,7 @@ class TreeRecurrence(keras.layers.Layer):  # type: ignore[misc]  # keras ships n
         # (batch, nodes, features) -> (batch, nodes, gates x units)
         z = cell.project(ops.reshape(x, (-1, x.shape[-1])))
         width = z.shape[-1]
-        states = self._leaves(z, nodes)
+        leaves = self._leaves(z, nodes)
         # (batch, levels, slots, gates x units + arity + 1), float32 for the sake of the numbers
         entries = ops.concatenate(
             [
@@ -63,18 +63,16 @@ class TreeRecurrence(keras.layers.Layer):  # type: ignore[misc]  # keras ships n
             ],
             axis=-1,
         )
-        _, h, *_ = self.recurrence(entries, initial_state=states)
+        _, states = self.recurrence(entries, initial_state=[leaves])
+        h = states[..., : cell.units]
         root = ops.maximum(ops.max(ops.max(schedule, axis=-1), axis=-1), 1)
         return take_rows(h, ops.expand_dims(root, -1))[:, 0], h
 
-    def _leaves(self, z: Any, nodes: Any) -> list[Any]:
+    def _leaves(self, z: Any, nodes: Any) -> Any:
         """Every node as if it had no children; those that have some are computed later. Node 0 stays zero."""
-        cell = self.cell
-        nothing = ops.zeros((1, cell.arity, cell.units), dtype=z.dtype)
-        new = cell.compose(z, [nothing] * len(cell.state_size))
-        states = [ops.reshape(state, (-1, nodes, cell.units)) for state in new]
-        somebody = ops.cumsum(ops.ones_like(states[0][..., :1]), axis=1) > 1
-        return [ops.where(somebody, state, ops.zeros_like(state)) for state in states]
+        states = ops.reshape(self.cell.compose(z, None), (-1, nodes, self.cell.state_size))
+        somebody = ops.cumsum(ops.ones_like(states[..., :1]), axis=1) > 1
+        return ops.where(somebody, states, ops.zeros_like(states))
 
     def compute_mask(self, inputs: list[Any], mask: Any = None) -> tuple[None, None]:
         """Every state is one to use."""

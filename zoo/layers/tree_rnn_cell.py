@@ -24,9 +24,10 @@ class TreeRNNCell(TreeCell):
         places = self.arity if self.composition == "n_ary" else 1
         self.make_weights(int(input_shape[-1] or 0), "zeros", (places * self.units, self.units))
 
-    def compose(self, z: Any, children: list[Any]) -> list[Any]:
+    def compose(self, z: Any, children: Any) -> Any:
         """Computes nodes from their children; see `TreeCell`."""
-        (h,) = children
+        if children is None:
+            return ops.tanh(z)
         n_ary = self.composition == "n_ary"
-        h = ops.reshape(h, (-1, self.arity * self.units)) if n_ary else ops.sum(h, axis=1)
-        return [ops.tanh(z + ops.matmul(h, self.cast(self.recurrent_kernel)))]
+        h = ops.reshape(children, (-1, self.arity * self.units)) if n_ary else ops.sum(children, axis=1)
+        return ops.tanh(z + ops.matmul(h, self.cast(self.recurrent_kernel)))
