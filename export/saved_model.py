@@ -28,7 +28,10 @@ def write(traced: Traced, folder: Path, metadata: dict[str, str]) -> None:
     module.serve = traced.function
     try:
         tf.saved_model.save(module, str(folder), signatures={SIGNATURE: traced.function})
-    except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
+    except tf.errors.OpError as error:  # TensorFlow's own words end with the system's: "...; No space left on device"
+        reason = str(error.message).split(" [Op:")[0].split("; ")[-1]
+        raise ExportError(f"cannot write {folder.name!r}: {reason}") from error
+    except (ValueError, TypeError, AssertionError) as error:
         raise ExportError(f"TensorFlow cannot save model {traced.model.name!r}: {first_line(error)}") from error
     extra = folder / "assets.extra"
     extra.mkdir()
