@@ -12,10 +12,13 @@ def section(docstring: str, title: str) -> str:
         title: The section's heading, without the colon.
 
     Returns:
-        The section's text without its indentation; empty if there is none.
+        The section's text without its indentation, after what the heading adds behind a comma (`Equation, for hop k:`);
+        empty if there is none.
     """
-    found = re.search(rf"^{title}:\n((?:[ \t]+.*\n|\n)*)", docstring + "\n", re.MULTILINE)
-    return inspect.cleandoc(found[1]) if found else ""
+    found = re.search(rf"^{title}(?:, (.*))?:\n((?:[ \t]+.*\n|\n)*)", docstring + "\n", re.MULTILINE)
+    if not found:
+        return ""
+    return (f"{found[1]}:\n" if found[1] else "") + inspect.cleandoc(found[2])
 
 
 def entries(text: str) -> dict[str, str]:

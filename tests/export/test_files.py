@@ -56,7 +56,10 @@ def test_litert_hoists_the_input_projection(artifact_of: Any) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_file_is_its_weights_and_little_more(name: str, fmt: str, artifact_of: Any, model_of: Any) -> None:
     weights = sum(4 * int(np.prod(v.shape)) for v in model_of(name).weights)
-    assert artifact_of(name, fmt).path.stat().st_size <= 1.1 * weights + 20 * 1024
+    layers = sum(isinstance(layer, keras.layers.RNN) for layer in model_of(name)._flatten_layers())
+    # A LiteRT loop is a few hundred ops and tensors, whatever the layer's width.
+    structure = 20 * 1024 if fmt == "onnx" else 20 * 1024 * layers
+    assert artifact_of(name, fmt).path.stat().st_size <= 1.1 * weights + structure
 
 
 @pytest.mark.parametrize("fmt", ["tflite", "onnx"])

@@ -63,7 +63,7 @@ def share_turned(model: keras.Model, way: Any = greedy, **options: Any) -> float
 def test_attention_learns_to_turn_sequences_around() -> None:
     keras.utils.set_random_seed(0)
     model = create_model("attention_encoder_decoder", **SIZES, return_attention=False)
-    losses = fit(model, epochs=6)
+    losses = fit(model, epochs=12)
     assert losses[-1] < 0.1 * losses[0]
     assert share_turned(model) > 0.8
     assert share_turned(model, beam_search, beam_width=3) > 0.8
