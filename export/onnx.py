@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,7 +55,9 @@ def convert(traced: Traced, engine: OnnxEngine, metadata: dict[str, str], opset:
 
 
 def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
-    patch_tf2onnx()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras's patch asks whether NumPy still has np.object
+        patch_tf2onnx()
     function = traced.function
     inputs = {f"{argument}:0": name for name, argument in traced.arguments.items()}
     outputs = {function.structured_outputs[port.name].name: port.name for port in traced.outputs}
