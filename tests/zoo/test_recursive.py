@@ -133,6 +133,7 @@ def test_the_steps_are_as_many_as_the_levels(length: int, monkeypatch: pytest.Mo
     assert steps([chain]) == length - 1
 
 
+@pytest.mark.slow  # compares times, which a busy machine may turn around
 def test_a_batch_is_ten_times_faster_than_one_tree_at_a_time() -> None:
     result = measure(batch=64, leaves=16, units=16, repeats=5)
     assert result.ratio > 10, result
