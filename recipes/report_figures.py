@@ -42,7 +42,7 @@ def readable(value: object) -> str:
     if isinstance(value, (str, bool)):
         return str(value)
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
         return str(value)
     if math.isnan(number):
@@ -147,7 +147,7 @@ def learning_curves(rows: Sequence[Mapping[str, float]], *, best_epoch: int | No
 
 def _number(value: object) -> float:
     """A cell of a CSV file as a float; an empty one is NaN."""
-    return math.nan if value is None or value == "" else float(value)  # type: ignore[arg-type]
+    return math.nan if value is None or value == "" else float(value)  # type: ignore[arg-type]  # what is no number raises
 
 
 def _best_row(columns: Mapping[str, Sequence[float]]) -> int | None:

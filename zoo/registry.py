@@ -54,7 +54,7 @@ def register_model(
                 raise TypeError(f"{name} takes its fields by name")
             config = spec.configure(**fields)
             try:
-                return builder(**config)  # type: ignore[call-arg]
+                return builder(**config)  # type: ignore[call-arg]  # checked against the builder's fields
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
 
