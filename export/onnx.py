@@ -11,6 +11,10 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 from keras.src.export.tf2onnx_lib import patch_tf2onnx
+from tf2onnx.graph_builder import GraphBuilder
+from tf2onnx.onnx_opset.controlflow import Select
+from tf2onnx.onnx_opset.reduction import AllAny
+from tf2onnx.onnx_opset.tensor import TopKV2
 
 from export.errors import ExportError, first_line
 from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
@@ -19,6 +23,8 @@ from export.trace import Traced
 
 # The newest opset that tf2onnx writes; later ones go through onnx's own converter.
 _TF2ONNX_OPSET = 18
+# What onnxruntime's Where takes; not booleans.
+_WHERE_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
@@ -69,7 +75,7 @@ def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
             converted = tf2onnx.tfonnx.process_tf_graph(
                 graph,
                 opset=opset,
-                custom_op_handlers={MARKER: (handler(engine), []), "Erfc": (_erfc, []), "Expm1": (_expm1, [])},
+                custom_op_handlers={MARKER: (handler(engine), []), **_HANDLERS},
                 input_names=list(inputs),
                 output_names=list(outputs),
                 tensors_to_rename=_onnx_names(inputs, outputs),
@@ -87,6 +93,13 @@ def _expm1(context: Any, node: Any, name: str, arguments: Any) -> None:
     _replace(context, node, "Exp", lambda one, exp: [exp, one])
 
 
+def _select(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """Where: tf2onnx would take six ops that multiply by the condition, and give NaN for an infinity not chosen."""
+    if context.get_dtype(node.output[0]) in _WHERE_TYPES:
+        node.set_attr("handles_nan", True)  # tf2onnx's own word for it
+    Select.version_9(context, node)
+
+
 def _replace(context: Any, node: Any, inner: str, operands: Callable[[str, str], list[str]]) -> None:
     """Puts the difference of 1 and an inner op in the place of a node."""
     (x,), (output,) = node.input, node.output
@@ -95,6 +108,43 @@ def _replace(context: Any, node: Any, inner: str, operands: Callable[[str, str],
     value = context.make_node(inner, [x], shapes=[shape], dtypes=[dtype]).output[0]
     one = context.make_const(f"{node.name}/one", np.array(1, onnx.helper.tensor_dtype_to_np_dtype(dtype))).output[0]
     context.make_node("Sub", operands(one, value), name=node.name, outputs=[output], shapes=[shape], dtypes=[dtype])
+
+
+def _top_k(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """TopK: tf2onnx would take floats only, and cast 64-bit indices to 64 bits."""
+    node.type = "TopK"
+    k, types = node.input[1], {context.get_dtype(tensor) for tensor in (*node.input, node.output[1])}
+    if types != {onnx.TensorProto.INT64}:
+        TopKV2.version_13(context, node)
+        return
+    context.replace_input(node, k, GraphBuilder(context).make_unsqueeze({"data": k, "axes": [0]}), 1)
+
+
+def _any(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """any(not x), as Masking asks it: the least x is 0. tf2onnx would negate each element, then add them up."""
+    negation = node.inputs[0]
+    if negation.type != "Not":
+        AllAny.version_13(context, node)
+        return
+    axes = np.atleast_1d(node.inputs[1].get_tensor_value(as_list=False)).astype(np.int64).tolist()
+    keep, shape, output = node.get_attr_value("keep_dims"), context.get_shape(node.output[0]), node.output[0]
+    context.remove_node(node.name)
+    x = context.make_node("Cast", [negation.input[0]], attr={"to": onnx.TensorProto.FLOAT}).output[0]
+    least = GraphBuilder(context).make_reduce_min({"data": x, "axes": axes, "keepdims": int(keep)})
+    one = context.make_const(f"{node.name}/one", np.array(1, np.float32)).output[0]
+    context.make_node(
+        "Less", [least, one], name=node.name, outputs=[output], shapes=[shape], dtypes=[onnx.TensorProto.BOOL]
+    )
+
+
+_HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {
+    "Any": (_any, []),
+    "Erfc": (_erfc, []),
+    "Expm1": (_expm1, []),
+    "Select": (_select, []),
+    "SelectV2": (_select, []),
+    "TopKV2": (_top_k, []),
+}
 
 
 def _onnx_names(inputs: dict[str, str], outputs: dict[str, str]) -> dict[str, str]:

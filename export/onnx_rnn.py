@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering
-from export.recurrence import CellRun, Recurrence, Result, States, cells_of, zeroes_in_time_order
+from export.masking import before_masking
+from export.recurrence import CellRun, Compactions, Recurrence, Result, States, cells_of, zeroes_in_time_order
 from export.tensors import time_major, where
 
 MARKER = "CudnnRNNV3"
@@ -161,7 +162,8 @@ class OnnxEngine:
             zero: The initial states are all zeros: they are left out of the file.
 
         Returns:
-            Outputs (time, batch, directions * units), and for each direction the last output and the final states.
+            Outputs (time, batch, directions * units), and for each direction the last output (without meaning for a
+            row without steps) and the final states.
         """
         key = len(self.nodes) + 1
         self.nodes[key] = dataclasses.replace(node, has_lengths=count is not None, has_states=not zero)
@@ -179,14 +181,14 @@ class OnnxEngine:
             seed=key,
         )[:3]
         final = [[new[i][d] for i in range(node.state_count)] for d in range(len(states))]
+        last = [tf.cast(direction[0], xs.dtype) for direction in final]
         if count is not None:  # onnxruntime gives zeros for a row without steps; Keras keeps its initial state
             final = [
                 [where(count > 0, after, tf.cast(before, tf.float32)) for after, before in zip(*pair, strict=True)]
                 for pair in zip(final, states, strict=True)
             ]
-        dtype = xs.dtype
-        final = [[tf.cast(state, dtype) for state in direction] for direction in final]
-        return tf.cast(outputs, dtype), [direction[0] for direction in final], final
+        final = [[tf.cast(state, xs.dtype) for state in direction] for direction in final]
+        return tf.cast(outputs, xs.dtype), last, final
 
 
 class OnnxLowering(Lowering):
@@ -196,6 +198,7 @@ class OnnxLowering(Lowering):
 
     def __init__(self) -> None:
         super().__init__(OnnxEngine())
+        self.compactions = Compactions(tf.int64)  # what GatherND takes
 
     def bidirectional(
         self, layer: keras.layers.Bidirectional, forward: Recurrence, backward: Recurrence
@@ -205,20 +208,24 @@ class OnnxLowering(Lowering):
         if node is None or (forward.mask is not None and zeroes_in_time_order(backward.layer)):
             return None
         compaction = self.compactions.get(forward.mask)
-        xs = time_major(forward.sequences if compaction is None else compaction.pack(forward.sequences))
+        x = forward.sequences
+        xs = time_major(x if compaction is None else compaction.pack(before_masking(x, forward.mask)))
         states = [keras.tree.flatten(call.states) for call in (forward, backward)]
         zero = forward.zero_state and backward.zero_state
         outputs, last, final = self.engine.mark(
             node, xs, states, None if compaction is None else compaction.count, zero=zero
         )
-        directions = tf.split(time_major(outputs), 2, axis=-1)
+        outputs, zero_masked = time_major(outputs), forward.layer.zero_output_for_mask
+        if compaction is not None and zero_masked:  # then a step's place is the same in both directions
+            outputs = compaction.spread(outputs, zero_masked=True)
+        directions = tf.split(outputs, 2, axis=-1)
         if compaction is not None:
-            zero_masked = forward.layer.zero_output_for_mask
             ends = (False, True)
-            directions = [
-                compaction.spread(y, zero_masked=zero_masked, from_the_end=end)
-                for y, end in zip(directions, ends, strict=True)
-            ]
+            if not zero_masked:
+                directions = [
+                    compaction.spread(y, zero_masked=False, from_the_end=end)
+                    for y, end in zip(directions, ends, strict=True)
+                ]
             last = [
                 compaction.last(y, zero_masked=zero_masked, from_the_end=end) for y, end in zip(last, ends, strict=True)
             ]

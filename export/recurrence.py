@@ -6,7 +6,8 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from export.tensors import dims, time_major, where
+from export.masking import before_masking
+from export.tensors import time_major, where
 
 States = list[tf.Tensor]
 # (last output, all outputs in the order of processing, final states), as keras.layers.RNN.inner_loop returns them.
@@ -70,22 +71,23 @@ class Engine(Protocol):
 class Compaction:
     """The valid steps of each row, moved to its front: exact for any mask, and the loop ends with the longest row.
 
+    Args:
+        mask: (batch, time) bool.
+        index: The type of indices that the target's gather takes.
+
     Attributes:
         mask: (batch, time) bool.
         count: (batch,) number of valid steps.
     """
 
-    def __init__(self, mask: tf.Tensor) -> None:
-        valid = tf.cast(mask, tf.int32)
-        steps = dims(mask)[1]
-        time = tf.expand_dims(tf.range(steps), 0)
-        # Unique keys, positive and falling over the valid steps, not positive elsewhere: top_k puts the valid ones
-        # first. As float, which every runtime's top_k takes, exact up to 2**24 steps.
-        keys = tf.cast(tf.where(mask, steps - time, -time), tf.float32)
+    def __init__(self, mask: tf.Tensor, index: tf.DType = tf.int32) -> None:
         self.mask = mask
-        self.count = tf.reduce_sum(valid, axis=1)
-        self._order = tf.math.top_k(keys, k=steps).indices
-        self._position = tf.cumsum(valid, axis=1)  # 1 .. count at the valid steps; 0 before the first
+        self._valid = tf.cast(mask, index)
+        self.count = tf.cast(tf.reduce_sum(self._valid, axis=1), tf.int32)
+        # top_k keeps the order of equal ones (TensorFlow, ONNX and LiteRT say so): valid steps first, in order of time.
+        steps = tf.shape(mask, out_type=index)[1] if mask.shape[1] is None else tf.constant(mask.shape[1], index)
+        self._order = tf.raw_ops.TopKV2(input=self._valid, k=steps, index_type=index).indices
+        self._position = tf.cumsum(self._valid, axis=1)  # 1 .. count at the valid steps; 0 before the first
 
     def pack(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, time, ...) with the valid steps first."""
@@ -101,14 +103,16 @@ class Compaction:
             zero_masked: Masked steps give zero.
             from_the_end: The outputs come from a run from the last valid step to the first.
         """
-        if from_the_end:
-            index = self._position - tf.cast(self.mask, tf.int32)
-            seen = index < tf.expand_dims(self.count, 1)
-            index = tf.minimum(index, tf.maximum(tf.expand_dims(self.count, 1) - 1, 0))
+        if zero_masked:
+            place = self._position * self._valid
+        elif from_the_end:
+            place = self._position - self._valid + 1
+            seen = place <= tf.cast(tf.expand_dims(self.count, 1), place.dtype)
+            place *= tf.cast(seen, place.dtype)
         else:
-            seen, index = self._position > 0, tf.maximum(self._position - 1, 0)
-        spread = tf.gather(outputs, index, batch_dims=1)
-        return where(self.mask if zero_masked else seen, spread, tf.zeros_like(spread))
+            place = self._position
+        # Place 0 is a step of zeros: what is masked, or has nothing before it, finds its output there.
+        return tf.gather(tf.pad(outputs, [[0, 0], [1, 0], *[[0, 0]] * (len(outputs.shape) - 2)]), place, batch_dims=1)
 
     def last(self, output: tf.Tensor, *, zero_masked: bool, from_the_end: bool = False) -> tf.Tensor:
         """The output after the last step; zero for a row without valid steps or, if zero_masked, with a masked last."""
@@ -117,9 +121,14 @@ class Compaction:
 
 
 class Compactions:
-    """One Compaction for each mask: the layers of a stack share theirs."""
+    """One Compaction for each mask: the layers of a stack share theirs.
 
-    def __init__(self) -> None:
+    Args:
+        index: The type of indices that the target's gather takes.
+    """
+
+    def __init__(self, index: tf.DType = tf.int32) -> None:
+        self._index = index
         self._known: dict[tuple[int, int, bool], tuple[Any, Compaction]] = {}
 
     def get(self, mask: tf.Tensor | None, *, backwards: bool = False) -> Compaction | None:
@@ -129,14 +138,15 @@ class Compactions:
         # The mask is held beside its compaction, so that no later tensor can get the same id.
         key = (id(mask), id(tf.compat.v1.get_default_graph()), backwards)
         if key not in self._known:
-            self._known[key] = (mask, Compaction(tf.reverse(mask, [1]) if backwards else mask))
+            self._known[key] = (mask, Compaction(tf.reverse(mask, [1]) if backwards else mask, self._index))
         return self._known[key][1]
 
 
 def run(call: Recurrence, engine: Engine, compactions: Compactions) -> Result:
     """Runs a layer's recurrence as keras.layers.RNN.inner_loop would, each cell by the engine."""
     layer = call.layer
-    x = tf.reverse(call.sequences, [1]) if layer.go_backwards else call.sequences
+    x = call.sequences if call.mask is None else before_masking(call.sequences, call.mask)
+    x = tf.reverse(x, [1]) if layer.go_backwards else x
     compaction = compactions.get(call.mask, backwards=layer.go_backwards)
     xs = time_major(x if compaction is None else compaction.pack(x))
     outputs, last, states = _run_cells(call, engine, xs, None if compaction is None else compaction.count)

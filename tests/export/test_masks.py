@@ -138,3 +138,34 @@ def long_sequences() -> tuple[Any, Any]:
     model = randomise(keras.Model(x, outputs))
     graph = tf.function(model, autograph=False, input_signature=[tf.TensorSpec((None, None, 3))])
     return trace(model, tflite.lowering()), graph
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_steps_that_masking_zeroed_count_under_another_mask(fmt: str, tmp_path: Path) -> None:
+    """What Masking replaced is left out where the layer has Masking's own mask, and only there."""
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
+    given, elsewhere = L.Masking(0.5)(x), L.Masking(0.25)(x)
+    outputs = {
+        "own": L.GRU(2, return_sequences=True)(given),
+        "other": L.GRU(2, return_sequences=True)(given, mask=mask),
+        "of_another_value": L.LSTM(2)(elsewhere, mask=keras.ops.any(keras.ops.not_equal(x, 0.5), axis=-1)),
+    }
+    model = randomise(keras.Model({"x": x, "mask": mask}, outputs))
+    padding = np.where(np.arange(len(X)) % 2, 0.5, 0.25)[:, None, None]
+    feeds = {"x": np.where(PATTERNS[..., None], X, padding).astype("float32"), "mask": PATTERNS[::-1]}
+    path = tmp_path / f"m{SUFFIXES[fmt]}"
+    export.export_model(model, path, verify=False)
+    got = plain_runtime(path)(feeds)
+    for name, want in model(feeds).items():
+        assert difference(np.asarray(want), got[name]) == "", name
+
+
+def test_onnx_takes_few_ops_for_a_mask(tmp_path: Path) -> None:
+    """A small op costs about as much as a step of a small LSTM: the masks' share decides short calls."""
+    x = keras.Input((None, 3))
+    counts = []
+    for source in (x, L.Masking()(x)):
+        model = keras.Model(x, L.LSTM(2, return_sequences=True)(source))
+        artifact = export.export_model(model, tmp_path / "m.onnx", verify=False)
+        counts.append(sum(export.op_histogram(artifact.path).values()))
+    assert counts[1] - counts[0] <= 16
