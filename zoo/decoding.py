@@ -21,6 +21,7 @@ import keras
 from keras import ops
 
 from zoo.beam_search import Hypotheses, beam_search
+from zoo.indexing import largest
 from zoo.randomness import derive, uniform
 from zoo.stepping import States, Stepper
 from zoo.tokens import IMPOSSIBLE, check_limits, filled, log_probabilities
@@ -81,7 +82,7 @@ def greedy(
         ValueError: max_length is less than 1, or the end is the padding.
     """
     check_limits(max_length, end_id, padding)
-    return _write(step, token_ids, states, lambda logits, _: _likeliest(logits), max_length, end_id, padding)
+    return _write(step, token_ids, states, lambda logits, _: largest(logits), max_length, end_id, padding)
 
 
 def sample(
@@ -130,7 +131,7 @@ def sample(
     def draw(logits: Any, t: Any) -> Any:
         return draw_token(logits / temperature, uniform(seed, t), top_k, top_p)
 
-    choose = draw if temperature > 0 else lambda logits, _: _likeliest(logits)
+    choose = draw if temperature > 0 else lambda logits, _: largest(logits)
     written = _write(step, token_ids, states, choose, max_length, end_id, padding)
     return Sampled(*written, derive(seed, max_length))
 
@@ -217,11 +218,6 @@ def _write(
     first = (ops.zeros((), "int32"), token, states, zeros[:, None] * places, zeros, ops.cast(zeros, "float32"), never)
     _, _, _, written, lengths, total, _ = ops.while_loop(unfinished, body, first)
     return Decoded(written, lengths, total)
-
-
-def _likeliest(logits: Any) -> Any:
-    # Not argmax: Keras compares the bits of its zeros, with an op that LiteRT and ONNX lack.
-    return ops.cast(ops.top_k(logits, 1)[1][..., 0], "int32")
 
 
 def draw_token(logits: Any, chance: Any, top_k: int | None = None, top_p: float | None = None) -> Any:

@@ -5,6 +5,19 @@ from typing import Any
 from keras import ops
 
 
+def largest(scores: Any) -> Any:
+    """Names the largest entry of the last axis; of equal ones the first.
+
+    Args:
+        scores: (..., size).
+
+    Returns:
+        Its index, (...) int32.
+    """
+    # Not argmax: Keras compares the bits of its zeros, with ops that LiteRT and ONNX lack.
+    return ops.cast(ops.top_k(scores, 1)[1][..., 0], "int32")
+
+
 def take_rows(table: Any, index: Any) -> Any:
     """Reads rows of each sample's own table: a gather along one flat axis, which runs everywhere.
 

@@ -24,3 +24,6 @@ def check_export(name: str, fields: dict[str, Any], fmt: str, folder: Path, *, q
     assert report is not None
     report.raise_for_failure()
     assert report.cases
+    assert all(output.compared for output in report.outputs)
+    if fmt == "tflite":
+        assert not [op for op in export.op_histogram(artifact.path) if op.startswith(("CUSTOM", "Flex"))]

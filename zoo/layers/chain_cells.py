@@ -6,6 +6,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from zoo.indexing import largest
+
 
 class ChainCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
     """One step of a chain: the best (or the summed) score of all paths into each tag.
@@ -40,8 +42,9 @@ class ChainCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no typ
         through = ops.expand_dims(score, 2) + transitions
         into = ops.max(through, axis=1) if self.reduce == "max" else ops.logsumexp(through, axis=1)
         score = inputs + ops.where(started > 0, into, ops.zeros_like(into) + start)
-        best = ops.cast(ops.argmax(through, axis=1), score.dtype) if self.reduce == "max" else score
-        return best, [score, ops.ones_like(started)]
+        # (batch, from, to) -> (batch, to, from) -> (batch, to)
+        best = largest(ops.transpose(through, (0, 2, 1))) if self.reduce == "max" else score
+        return ops.cast(best, score.dtype), [score, ops.ones_like(started)]
 
 
 class BacktrackCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types

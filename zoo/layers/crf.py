@@ -3,6 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.indexing import largest
 from zoo.layers.chain_cells import BacktrackCell, ChainCell
 
 IMPOSSIBLE = -1e4
@@ -83,9 +84,9 @@ class CRF(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
         """Finds the best path: emissions (batch, time, classes) to tags (batch, time), int32."""
         # (batch, time, classes): where each tag's best path came from; score of the best path into each last tag
         origins, score, _ = self.viterbi(inputs, mask=mask)
-        last = ops.one_hot(ops.argmax(score + self.end, axis=-1), self.classes, dtype="float32")
+        last = ops.one_hot(largest(score + self.end), self.classes, dtype="float32")
         path = ops.flip(self.backtrack(origins, initial_state=[last], mask=mask), axis=1)
-        return ops.cast(ops.argmax(path, axis=-1), "int32")
+        return largest(path)
 
     def log_partition(self, emissions: Any, mask: Any = None) -> Any:
         """Sums over all paths.

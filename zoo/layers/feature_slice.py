@@ -1,7 +1,8 @@
 from typing import Any
 
 import keras
-from keras import ops
+
+from zoo.indexing import largest
 
 
 @keras.saving.register_keras_serializable(package="seqzoo")
@@ -24,7 +25,7 @@ class FeatureSlice(keras.layers.Layer):  # type: ignore[misc]  # keras ships no 
     def call(self, inputs: Any) -> Any:
         """Cuts: (..., features) to (..., stop - start), or (...) if argmax."""
         part = inputs[..., self.start : self.stop]
-        return ops.cast(ops.argmax(part, axis=-1), "int32") if self.argmax else part
+        return largest(part) if self.argmax else part
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments."""

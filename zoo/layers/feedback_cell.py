@@ -3,6 +3,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.indexing import largest
+
+EQUAL = 1e-6
+"""Scores nearer to each other than this count as equal, and the first one is chosen."""
+
 
 @keras.saving.register_keras_serializable(package="seqzoo")
 class FeedbackCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
@@ -46,7 +51,7 @@ class FeedbackCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no 
         x, noise = (inputs[:, : -self.classes], inputs[:, -self.classes :]) if self.sampled else (inputs, 0)
         h, inner = self.cell(ops.concatenate([x, last], axis=-1), inner, training=training)
         logits = self.scores(h)
-        choice = ops.one_hot(ops.argmax(logits + noise, axis=-1), self.classes, dtype=logits.dtype)
+        choice = ops.one_hot(_first_of_the_best(logits + noise), self.classes, dtype=logits.dtype)
         return ops.concatenate([logits, choice], axis=-1), [*inner, choice]
 
     def get_config(self) -> dict[str, Any]:
@@ -58,3 +63,9 @@ class FeedbackCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no 
     def from_config(cls, config: dict[str, Any]) -> "FeedbackCell":
         """Makes the cell again, the inner one first."""
         return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
+
+
+def _first_of_the_best(scores: Any) -> Any:
+    # A closed gate leaves scores that are zero but for rounding: which is largest would be each runtime's own choice.
+    best = ops.max(scores, axis=-1, keepdims=True)
+    return largest(ops.cast(scores >= best - EQUAL, "float32"))

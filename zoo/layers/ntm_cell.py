@@ -89,7 +89,7 @@ class NTMCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
         heads, slots, count = self.read_heads + self.write_heads, self.slots, self.read_heads
         start = ops.one_hot(ops.zeros((1, heads), dtype="int32"), slots, dtype="float32")
         before = ops.reshape(moved, (-1, heads, slots)) + start
-        k, beta, g, s, gamma, erase, add = self._parameters(h)
+        k, beta, g, s, gamma, erase, add = self._head_parameters(h)
         weights = address(memory, before, k, beta, g, s, gamma)
         memory = self._write(memory, weights[:, count:], erase, add)
         # (batch, heads, slots) x (batch, slots, width) -> (batch, heads x width)
@@ -106,7 +106,7 @@ class NTMCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
     def _control(self, x: Any, inner: list[Any]) -> tuple[Any, list[Any]]:
         return self.core(x, inner) if self.controller == "lstm" else (self.core(x), [])
 
-    def _parameters(self, h: Any) -> list[Any]:
+    def _head_parameters(self, h: Any) -> list[Any]:
         """Cuts the heads' layer into k, beta, g, s, gamma of all heads and e, a of the write heads."""
         heads, writers, raw, parts = self.read_heads + self.write_heads, self.write_heads, self.heads(h), []
         start = 0
