@@ -7,6 +7,7 @@ import tyro
 
 import recipes
 from recipes.commands.command import Command, print_json, print_table
+from recipes.commands.models_table import models_table
 from recipes.commands.run import summary
 from recipes.errors import UsageError
 from recipes.recipe import RECIPES
@@ -22,11 +23,15 @@ class List(Command):
     """Only models of this task shape, such as many-to-many."""
     streamable: bool | None = None
     """Only models that can (True) or can't (False) run step by step."""
+    markdown: bool = False
+    """Print the models as the table that stands in the README."""
 
     def execute(self) -> int:
         """Prints the names with a line on each."""
         import zoo
 
+        if self.markdown:
+            return self._print_markdown()
         try:
             models = zoo.list_models(self.pattern, shape=self.shape, streamable=self.streamable)
         except ValueError as error:
@@ -45,4 +50,15 @@ class List(Command):
             print_table(columns, [[entry.get(column, "") for column in columns] for entry in found])
         else:
             raise UsageError(f"nothing matches {self.pattern!r}; seqzoo list shows all there is")
+        return 0
+
+    def _print_markdown(self) -> int:
+        given = [
+            name
+            for name, default in (("pattern", "*"), ("shape", None), ("streamable", None), ("json", False))
+            if getattr(self, name) != default
+        ]
+        if given:
+            raise UsageError(f"--markdown prints all models: leave {given[0]} out")
+        print(models_table())
         return 0

@@ -7,6 +7,7 @@ import tyro
 
 import recipes
 from recipes.commands.command import Command, print_json, print_table
+from recipes.commands.diagram import diagram
 from recipes.errors import UsageError
 from recipes.fields import describe, near_match
 from recipes.recipe import RECIPES, field_types
@@ -79,17 +80,19 @@ def _model(name: str) -> dict[str, Any]:
         for field in spec.fields.values()
     ]
     required = {field: spec.tiny[field] for field in spec.tiny if spec.fields[field].required or field in _INPUT_SIZES}
+    tiny = zoo.create_model(name, **spec.tiny)
     return {
         "kind": "model",
         "name": name,
         "description": spec.docstring.split("\nArgs:")[0].strip(),
+        "diagram": diagram(tiny),
         "facts": {
             "shape": str(spec.shape),
             "streamable": spec.streamable,
             "inputs": {tensor: str(axes) for tensor, axes in spec.inputs.items()},
             "outputs": {tensor: str(axes) for tensor, axes in spec.outputs.items()},
             "parameters": {
-                _call(spec.tiny): zoo.create_model(name, **spec.tiny).count_params(),
+                _call(spec.tiny): tiny.count_params(),
                 _call(required): zoo.create_model(name, **required).count_params(),
             },
             "formats": _formats(spec.unsupported),
@@ -132,6 +135,8 @@ def _dedent(text: str | None) -> str:
 
 def _print(entry: dict[str, Any]) -> None:
     print(f"{entry['name']} ({entry['kind']})\n\n{entry['description']}\n")
+    if "diagram" in entry:
+        print("\n".join(["Diagram of the tiny size:", *(f"    {line}" for line in entry["diagram"]), ""]))
     for name, value in entry["facts"].items():
         if isinstance(value, dict):
             value = "; ".join(

@@ -239,6 +239,9 @@ def test_show_a_model(seqzoo):
     entry = json.loads(out)
     spec = zoo.get_spec("sequence_classifier")
     assert [field["field"] for field in entry["fields"]] == list(spec.fields)
+    drawn = [line.split() for line in entry["diagram"]]
+    assert [line[0] for line in drawn] == ["features", "lstm_1", "logits*"]
+    assert drawn[1] == ["lstm_1", "LSTM", "(batch,", "3)", "<-", "features"]
     assert zoo.create_model(spec.name, **spec.tiny).count_params() in entry["facts"]["parameters"].values()
 
 
