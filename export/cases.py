@@ -13,6 +13,7 @@ Arrays = dict[str, np.ndarray]
 _SHORT, _LONG, _VERY_LONG = 7, 33, 290
 _LEFT = "padding on the left"
 _PADDINGS = ("full, short, empty and broken rows", _LEFT)
+_BATCH, _MOST_DATA = 32, 128
 _EXTREME = 20.0  # saturates every gate
 
 
@@ -24,11 +25,13 @@ class Case:
         name: What is special about it.
         inputs: The arrays.
         harsh: Rounding alone may show: the model is asked how far it moves when its inputs move by one rounding.
+        judged: Whether the values count; else only names, shapes and that they are finite.
     """
 
     name: str
     inputs: Arrays
     harsh: bool = False
+    judged: bool = True
 
 
 def make_cases(
@@ -63,6 +66,20 @@ def make_cases(
     yield maker.case("ids at both ends", most, longest, ends=True)
     if maker.can_stagger:
         yield maker.case("sequences of different lengths", most, longest, stagger=True)
+
+
+def data_cases(feeds: Sequence[Arrays], ports: Sequence[Port]) -> Iterator[Case]:
+    """Real inputs, evenly chosen, together in batches where the batch is dynamic."""
+    together = _BATCH if all(port.shape and port.shape[0] is None for port in ports) else 1
+    chosen = [feeds[i] for i in np.unique(np.linspace(0, len(feeds) - 1, _MOST_DATA, dtype=int))] if feeds else []
+    for number, at in enumerate(range(0, len(chosen), together)):
+        part = chosen[at : at + together]
+        arrays = (
+            {port.name: np.concatenate([feed[port.name] for feed in part]) for port in ports}
+            if together > 1
+            else part[0]
+        )
+        yield Case(f"data, part {number + 1}", arrays)
 
 
 class _Maker:

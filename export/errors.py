@@ -9,6 +9,10 @@ class ExportError(SeqzooExportError):
     """The model cannot be written in the requested format; says which layer or op, and what to do."""
 
 
+class QuantizationError(ExportError):
+    """The model cannot be written in the requested precision: what stands in the way, and the nearest that works."""
+
+
 class ArtifactError(SeqzooExportError):
     """An artifact on disk cannot be read or run: missing, truncated, or fed with unfit inputs."""
 

@@ -164,11 +164,11 @@ def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str]) ->
                 dim.dim_value = axis
             else:
                 dim.dim_param = axis
-    _strip(proto.graph)
+    strip_names(proto.graph)
     onnx.helper.set_model_props(proto, metadata)
 
 
-def _strip(graph: onnx.GraphProto) -> None:
+def strip_names(graph: onnx.GraphProto) -> None:
     """Short names for inner values, none for nodes: the traced ops' long ones are most of a small file's bytes."""
     kept = {value.name for value in [*graph.input, *graph.output]}
     short: dict[str, str] = {"": ""}

@@ -3,7 +3,8 @@
 The Keras model is the judge, on inputs that nobody has seen; every miss is collected and named.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,24 @@ import keras
 import numpy as np
 
 from export import graph
-from export.cases import Arrays, Case, make_cases
+from export.calibration import Calibration, calibration_feeds
+from export.cases import Arrays, Case, data_cases, make_cases
 from export.domains import input_domains
 from export.errors import ArtifactError, ExportError, first_line
+from export.float_parts import float_parts, precision_of
 from export.formats import Tolerance, format_of
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering, seeds_kept
 from export.ports import AUTOMATIC_NAME, Port, identifiers
+from export.quality import Evaluate, metric_drop
+from export.quantization_tflite import CALIBRATED
 from export.reference import Reference
 from export.runtimes import Runtime, load_runtime
 from export.trace import Traced, trace
 from export.verify_report import OutputReport, VerifyReport, compare_output
 
-Evaluate = Callable[[Callable[[Mapping[str, Any]], Arrays]], Mapping[str, float]]
+# Where a metric judges, or the caller takes any loss: values need only be there, and finite.
+_ANY = Tolerance(atol=float("inf"), rtol=0.0)
 
 
 def verify(
@@ -36,6 +42,8 @@ def verify(
     tolerance: Tolerance | None = None,
     require_native: bool = False,
     evaluate: Evaluate | None = None,
+    max_metric_drop: float | None = 1.0,
+    data: Calibration | None = None,
     input_signature: Any = None,
 ) -> VerifyReport:
     """Compares an artifact with its Keras model on random inputs that neither has seen.
@@ -46,9 +54,14 @@ def verify(
         batch: Batch sizes to try.
         time: Lengths to try where the time axis is dynamic.
         seed: Of the random inputs.
-        tolerance: Instead of the format's own.
+        tolerance: Instead of the one for the format and the artifact's precision.
         require_native: Loops count as misses too.
-        evaluate: Computes the task's metrics from a callable that maps input arrays to output arrays.
+        evaluate: Computes the task's metrics from a callable that maps input arrays to output arrays. Of an artifact of
+            fewer bits it is then the judge, instead of the table's tolerance.
+        max_metric_drop: By how many points the main metric may be worse (see `quality.metric_drop`). None takes any
+            loss of quality that comes of fewer bits.
+        data: Real inputs, as in `export_model`'s calibration, to compare on beside the random ones. An artifact whose
+            activations are integers (`int8_full`, `int16x8`) is judged by these only: it was made for their range.
         input_signature: For a model whose inputs Keras does not know, as in `export_model`.
 
     Raises:
@@ -59,7 +72,16 @@ def verify(
     load_runtime(path)  # an unreadable file is said before the model is traced
     traced = trace(model, Lowering(LoopEngine(collect_in_array)), input_signature)
     grid = {"batch": tuple(batch), "seed": seed, **({"time": tuple(time)} if time else {})}
-    return compare(traced, path, tolerance=tolerance, require_native=require_native, evaluate=evaluate, **grid)
+    return compare(
+        traced,
+        path,
+        tolerance=tolerance,
+        require_native=require_native,
+        evaluate=evaluate,
+        max_metric_drop=max_metric_drop,
+        feeds=[] if data is None else calibration_feeds(data, traced.signature.inputs),
+        **grid,
+    )
 
 
 def compare(
@@ -69,18 +91,25 @@ def compare(
     tolerance: Tolerance | None = None,
     require_native: bool = False,
     evaluate: Evaluate | None = None,
+    max_metric_drop: float | None = 1.0,
+    feeds: Sequence[Arrays] = (),
     **grid: Any,
 ) -> VerifyReport:
-    """`verify` for a model that was traced already; `grid` goes to `cases.make_cases`."""
+    """`verify` for a model that was traced already; `feeds` are its `data`, `grid` goes to `cases.make_cases`."""
     fmt = format_of(path)
     runtime = load_runtime(path)
-    comparison = _Comparison(traced, runtime, VerifyReport(str(path), fmt.name), tolerance or fmt.tolerance["float32"])
+    precision = precision_of(path)
+    if tolerance is None:
+        tolerance = fmt.tolerance.get(precision, fmt.tolerance["float32"])
+        if precision != "float32" and (evaluate is not None or max_metric_drop is None):
+            tolerance = _ANY
+    comparison = _Comparison(traced, runtime, VerifyReport(str(path), fmt.name, precision), tolerance)
     comparison.structure(path, require_native)
     if comparison.interface():
         with seeds_kept(traced.model):
-            comparison.values(**grid)
+            comparison.values(feeds, **grid)
             if evaluate is not None:
-                comparison.metrics(evaluate)
+                comparison.metrics(evaluate, max_metric_drop)
     return comparison.report
 
 
@@ -101,6 +130,8 @@ class _Comparison:
     def structure(self, path: Path, require_native: bool) -> None:
         """Counts the ops; a plain runtime must have them all."""
         self.report.ops = graph.op_histogram(path)
+        if self.report.precision != "float32":
+            self.report.left_in_float = float_parts(path, self.traced.model)
         for op, count in graph.foreign(self.report.ops).items():
             self._miss(f"holds {count} x {op}, which the plain runtime lacks")
         if require_native and self.report.format != "saved_model":
@@ -133,15 +164,17 @@ class _Comparison:
             as_written[port.name] = match.name
         return as_written
 
-    def values(self, **grid: Any) -> None:
+    def values(self, feeds: Sequence[Arrays], **grid: Any) -> None:
         """Runs every case twice through the artifact, and compares."""
-        domains = input_domains(self.traced.function, self.traced.arguments)
         self.report.outputs = [OutputReport(port.name, self.tolerance) for port in self.traced.outputs]
-        for case in make_cases(self.traced.signature.inputs, domains, **grid):
+        for case in self._cases(feeds, **grid):
             try:
                 expected = self.reference(case.inputs)
             except Exception as error:  # a model may raise anything on inputs that it does not take
                 self.report.skipped[case.name] = first_line(error)
+                continue
+            if any(y.size == 0 for y in expected.values()):
+                self.report.skipped[case.name] = "the model gives an empty output"
                 continue
             self.report.cases.append(case.name)
             slack = self._rounding(case, expected) if case.harsh else {}
@@ -152,9 +185,17 @@ class _Comparison:
             raise ExportError(f"model {self.traced.model.name!r} takes none of the inputs tried; on {name}: {reason}")
         for output in self.report.outputs:
             if not output.compared:
-                self._miss(
-                    f"output {output.name!r}: the model gives no finite value on any input, so nothing is proven"
-                )
+                why = "the model gives no finite value on any input"
+                if self.report.precision in CALIBRATED and not feeds:
+                    why = f"{self.report.precision} is judged by real inputs (data=), and there are none"
+                self._miss(f"output {output.name!r}: {why}, so nothing is proven")
+
+    def _cases(self, feeds: Sequence[Arrays], **grid: Any) -> Iterator[Case]:
+        ports = self.traced.signature.inputs
+        judged = self.report.precision not in CALIBRATED  # their ranges are those of the calibration data
+        for case in make_cases(ports, input_domains(self.traced.function, self.traced.arguments), **grid):
+            yield dataclasses.replace(case, judged=judged)
+        yield from data_cases(feeds, ports)
 
     def _rounding(self, case: Case, expected: Arrays) -> Arrays:
         """How far the model's own outputs move when its inputs move by one rounding."""
@@ -172,15 +213,16 @@ class _Comparison:
             self._miss(f"{where}: {error}")
             return
         for output in self.report.outputs:
+            judge = output if case.judged else OutputReport(output.name, _ANY)
             problem = compare_output(
-                output, expected[output.name], got[self._output_of[output.name]], slack.get(output.name)
+                judge, expected[output.name], got[self._output_of[output.name]], slack.get(output.name)
             )
             if problem:
                 output.passed = False
                 self._miss(f"output {output.name!r}, {where}: {problem}")
 
-    def metrics(self, evaluate: Evaluate) -> None:
-        """The task's metrics, of both; the report carries them, the caller judges."""
+    def metrics(self, evaluate: Evaluate, most: float | None) -> None:
+        """The task's metrics, of both; the main one may be worse by so many points."""
         inverse = {theirs: ours for ours, theirs in self._output_of.items()}
 
         def artifact(inputs: Mapping[str, Any]) -> Arrays:
@@ -188,6 +230,13 @@ class _Comparison:
             return {inverse[name]: y for name, y in got.items()}
 
         self.report.metrics = {"keras": dict(evaluate(self.reference)), "artifact": dict(evaluate(artifact))}
+        if most is None or not self.report.metrics["keras"]:
+            return
+        name, ours = next(iter(self.report.metrics["keras"].items()))
+        theirs = self.report.metrics["artifact"][name]
+        drop = metric_drop(name, ours, theirs)
+        if not drop <= most:
+            self._miss(f"{name} is {theirs:.4g}, the model's {ours:.4g}: {drop:.3g} points worse, {most:g} are allowed")
 
 
 def _list(ports: Sequence[Port]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from export.errors import VerificationError
+from export.float_parts import FloatPart
 from export.formats import Tolerance
 
 
@@ -18,8 +19,9 @@ class OutputReport:
         max_abs: Largest absolute difference.
         rmse: Largest root mean square difference of a case.
         cosine: Smallest cosine similarity of a case.
-        argmax_agreement: Smallest share of a case's rows whose largest entry is the same.
-        tolerance: What was allowed: |difference| <= atol + rtol * the row's largest |value|.
+        argmax_agreement: Smallest share of a case's rows whose largest entry is the same; of integers, of equal ones.
+        relative: Largest root mean square difference of a case, as a share of that of the model's values.
+        tolerance: What was allowed: |difference| <= atol + rtol * the row's largest |value|; or its `relative`.
         passed: Whether every case stayed within it.
         compared: How many rows were compared; those in which the model itself is not finite are left out.
     """
@@ -30,6 +32,7 @@ class OutputReport:
     rmse: float = 0.0
     cosine: float = 1.0
     argmax_agreement: float = 1.0
+    relative: float = 0.0
     passed: bool = True
     compared: int = 0
 
@@ -41,21 +44,25 @@ class VerifyReport:
     Attributes:
         artifact: The artifact's path.
         format: Its format.
+        precision: Its precision, as it says itself.
         outputs: One report for each output.
         cases: The cases that were compared.
         skipped: The cases that the model itself refuses, and what it says: two sequences of different lengths, say.
         ops: How often the artifact holds each op.
         metrics: The task's own metrics, of the Keras model and of the artifact, where an `evaluate` was given.
+        left_in_float: Of an artifact of fewer bits, what still computes or is stored in float32.
         misses: Everything that is wrong, one line each; empty where the artifact passed.
     """
 
     artifact: str
     format: str
+    precision: str = "float32"
     outputs: list[OutputReport] = dataclasses.field(default_factory=list)
     cases: list[str] = dataclasses.field(default_factory=list)
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     ops: dict[str, int] = dataclasses.field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    left_in_float: list[FloatPart] = dataclasses.field(default_factory=list)
     misses: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -69,26 +76,32 @@ class VerifyReport:
         return plain
 
     def __str__(self) -> str:
-        head = ("output", "max abs", "rmse", "cosine", "argmax", "atol", "rtol", "")
+        head = ("output", "max abs", "rmse", "relative", "cosine", "argmax", "atol", "rtol", "")
         rows = [
             (
                 out.name,
                 f"{out.max_abs:.1e}",
                 f"{out.rmse:.1e}",
+                f"{out.relative:.1e}",
                 f"{out.cosine:.6f}",
                 f"{out.argmax_agreement:.3f}",
                 f"{out.tolerance.atol:.0e}",
-                f"{out.tolerance.rtol:.0e}",
+                f"{out.tolerance.rtol if out.tolerance.relative is None else out.tolerance.relative:.0e}",
                 "pass" if out.passed else "FAIL",
             )
             for out in self.outputs
         ]
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-        lines = [f"{self.artifact} ({self.format}): {'passed' if self.passed else 'FAILED'}, {len(self.cases)} cases"]
+        verdict = "passed" if self.passed else "FAILED"
+        lines = [f"{self.artifact} ({self.format}, {self.precision}): {verdict}, {len(self.cases)} cases"]
         lines += [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in [head, *rows]
         ]
+        for name, value in self.metrics.get("keras", {}).items():
+            lines.append(f"{name}: {value:.6g}, in the artifact {self.metrics['artifact'].get(name, float('nan')):.6g}")
+        if self.left_in_float:
+            lines.append(f"left in float32: {', '.join(map(str, self.left_in_float))}")
         return "\n".join(lines + [f"miss: {miss}" for miss in self.misses])
 
     def raise_for_failure(self) -> None:
@@ -99,7 +112,10 @@ class VerifyReport:
         """
         if self.misses:
             more = f" (and {len(self.misses) - 1} more)" if len(self.misses) > 1 else ""
-            raise VerificationError(f"{self.artifact} does not do what the model does: {self.misses[0]}{more}", self)
+            # What else can be had, where nothing but the bits is to blame.
+            hint = "" if self.precision == "float32" else "; float16 loses less, max_metric_drop=None takes any loss"
+            text = f"{self.artifact} does not do what the model does: {self.misses[0]}{more}{hint}"
+            raise VerificationError(text, self)
 
 
 # How many roundings of an ill-conditioned model an artifact may add up: it computes in another order.
@@ -122,9 +138,7 @@ def compare_output(
     if got.dtype != expected.dtype:
         return f"dtype {got.dtype}, the model's {expected.dtype}"
     if expected.dtype.kind not in "fc":
-        output.compared += len(expected) if expected.ndim else 1
-        wrong = int(np.sum(got != expected))
-        return f"{wrong} of {expected.size} values differ" if wrong else ""
+        return _compare_integers(output, expected, got)
     spread = np.zeros_like(expected) if rounding is None else rounding
     want, have, spread = _finite_rows(*(array.astype(np.float64) for array in (expected, got, spread)))
     if not want.size:
@@ -138,14 +152,32 @@ def compare_output(
     output.rmse = max(output.rmse, float(np.sqrt(np.mean(difference**2))))
     output.cosine = min(output.cosine, _cosine(want, have))
     output.argmax_agreement = min(output.argmax_agreement, _argmax_agreement(want, have))
+    size, error = float(np.sqrt(np.mean(want**2))), float(np.sqrt(np.mean(difference**2)))
+    output.relative = max(output.relative, error / size if size else error)
     largest = np.abs(want).reshape(len(want), -1).max(axis=1).reshape(-1, *[1] * (want.ndim - 1))
     moved = np.nan_to_num(spread).reshape(len(want), -1).max(axis=1).reshape(largest.shape)
+    if output.tolerance.relative is not None:
+        allowed_error = output.tolerance.atol + output.tolerance.relative * size + _ROUNDINGS * float(moved.mean())
+        return "" if error <= allowed_error else _off(error, size, output.tolerance.relative)
     allowed = output.tolerance.atol + output.tolerance.rtol * largest + _ROUNDINGS * moved
     beyond = int(np.sum(difference > allowed))
     if not beyond:
         return ""
     worst = float(difference.max())
     return f"{beyond} of {want.size} values differ by more than atol + rtol * |row|, at most by {worst:.2g}"
+
+
+def _off(error: float, size: float, allowed: float) -> str:
+    share = f"{error / size:.1%} off" if size else f"{error:.2g} off, where the model gives zeros"
+    return f"{share}; {allowed:.0%} are allowed"
+
+
+def _compare_integers(output: OutputReport, expected: np.ndarray, got: np.ndarray) -> str:
+    output.compared += len(expected) if expected.ndim else 1
+    wrong = int(np.sum(got != expected))
+    output.argmax_agreement = min(output.argmax_agreement, 1 - wrong / expected.size if expected.size else 1.0)
+    allowed = (output.tolerance.relative or 0.0) * expected.size  # fewer bits may turn a close decision
+    return f"{wrong} of {expected.size} values differ" if wrong > allowed else ""
 
 
 def _finite_rows(want: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
