@@ -15,6 +15,7 @@ from export.recurrence import CellRun, States
 from export.tensors import dims, reshape, where
 
 Step = Callable[[tf.Tensor, States], tuple[tf.Tensor, States]]
+Projection = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +23,16 @@ class Loop:
     """A loop over time, ready to run.
 
     Attributes:
-        step: (input, states) -> (output, states).
-        xs: (time, batch, ...) inputs of the step.
+        step: (projected input, states) -> (output, states).
+        project: (time, batch, ...) -> (time, batch, ...): what the step takes of many inputs at once.
+        xs: (time, batch, ...) inputs, not yet projected.
         states: Initial states.
         count: (batch,) steps of each row, or None for all.
         keep_states: Whether the final states are wanted, of each row after its own last step.
     """
 
     step: Step
+    project: Projection
     xs: tf.Tensor
     states: States
     count: tf.Tensor | None
@@ -82,37 +85,49 @@ class LoopEngine:
 
     def __call__(self, run: CellRun) -> tuple[tf.Tensor | None, tf.Tensor, States]:
         """Runs the loop; see `recurrence.Engine`."""
-        step, xs = _split(run)
-        output = _output_spec(step, xs, run.states)
-        if run.outputs:
-            outputs, states = self._collect(Loop(step, xs, run.states, run.count, run.keep_states), output)
-            return outputs, outputs[-1], states
+        step, project = _parts(run)
+        loop = Loop(step, project, run.xs, run.states, run.count, run.keep_states)
         if type(run.cell) in _HOIST:  # the output is the first state
-            states = _final_states(Loop(step, xs, run.states, run.count, keep_states=True))
+            output = tf.TensorSpec([run.xs.shape[1], run.cell.units], run.states[0].dtype)
+        else:
+            output = _output_spec(step, run.xs, run.states)
+        if run.outputs:
+            outputs, states = self._collect(loop, output)
+            return outputs, outputs[-1], states
+        if type(run.cell) in _HOIST:
+            states = _final_states(dataclasses.replace(loop, keep_states=True))
             return None, states[0], states
-        zeros = tf.zeros([dims(xs)[1], *output.shape[1:]], output.dtype)
-        last, *states = _final_states(
-            Loop(_carrying_output(step), xs, [zeros, *run.states], run.count, keep_states=True)
-        )
+        zeros = tf.zeros([dims(run.xs)[1], *output.shape[1:]], output.dtype)
+        carrying = dataclasses.replace(loop, step=_carrying_output(step), states=[zeros, *run.states], keep_states=True)
+        last, *states = _final_states(carrying)
         return None, last, states
 
 
-def _split(run: CellRun) -> tuple[Step, tf.Tensor]:
+def split(run: CellRun) -> tuple[Step, tf.Tensor]:
     """-> (the part of the cell that stays in the loop, what it takes of each step)."""
+    step, project = _parts(run)
+    return step, project(run.xs)
+
+
+def _parts(run: CellRun) -> tuple[Step, Projection]:
+    """-> (the part of the cell that stays in the loop, what all steps can do at once before it)."""
     if type(run.cell) in _HOIST:
         hoisted = _HOIST[type(run.cell)](run.cell)
-        time, batch, features = dims(run.xs)
-        z = tf.matmul(
-            reshape(run.xs, [-1, features]), hoisted.kernel
-        )  # 2-D: one FULLY_CONNECTED, not a batched product
-        z = z if hoisted.bias is None else z + hoisted.bias
-        return hoisted.step, reshape(z, [time, batch, hoisted.kernel.shape[-1]])
+
+        def project(xs: tf.Tensor) -> tf.Tensor:
+            time, batch, features = dims(xs)
+            # 2-D: one FULLY_CONNECTED, not a batched product.
+            z = tf.matmul(reshape(xs, [-1, features]), hoisted.kernel)
+            z = z if hoisted.bias is None else z + hoisted.bias
+            return reshape(z, [time, batch, hoisted.kernel.shape[-1]])
+
+        return hoisted.step, project
 
     def whole_cell(x: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         output, new = run.cell(x, keras.tree.pack_sequence_as(run.nested, states))
         return output, keras.tree.flatten(new)
 
-    return whole_cell, run.xs
+    return whole_cell, lambda xs: xs
 
 
 def _output_spec(step: Step, xs: tf.Tensor, states: States) -> tf.TensorSpec:
@@ -130,10 +145,10 @@ def _carrying_output(step: Step) -> Step:
 
 
 def _final_states(loop: Loop) -> States:
-    steps = loop.steps
+    steps, inputs = loop.steps, loop.project(loop.xs)
 
     def body(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (t + 1, *loop.advance(tf.gather(loop.xs, t), t, list(states), loop.count)[1])
+        return (t + 1, *loop.advance(tf.gather(inputs, t), t, list(states), loop.count)[1])
 
     _, *final = tf.while_loop(
         lambda t, *_: t < steps,
@@ -146,11 +161,11 @@ def _final_states(loop: Loop) -> States:
 
 def collect_in_array(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
     """Collects in a TensorArray: TensorFlow's own way; ONNX makes it a Loop's scan output."""
-    size = dims(loop.xs)[0]
+    size, inputs = dims(loop.xs)[0], loop.project(loop.xs)
     array = tf.TensorArray(output.dtype, size=size, element_shape=output.shape)
 
     def body(t: tf.Tensor, array: tf.TensorArray, *states: tf.Tensor) -> tuple[Any, ...]:
-        y, new = loop.advance(tf.gather(loop.xs, t), t, list(states), loop.count)
+        y, new = loop.advance(tf.gather(inputs, t), t, list(states), loop.count)
         return (t + 1, array.write(t, y), *new)
 
     _, array, *final = tf.while_loop(
@@ -175,13 +190,6 @@ def _tensor(variable: Any) -> Any:
     return None if variable is None else tf.convert_to_tensor(variable)
 
 
-def _gates(activation: Callable[[Any], Any], z: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """Applies the activation to `count` gates that lie side by side."""
-    if activation is keras.activations.sigmoid:  # elementwise, so one op serves all gates; softmax would differ
-        return list(tf.split(activation(z), count, axis=-1))
-    return [activation(gate) for gate in tf.split(z, count, axis=-1)]
-
-
 def _hoist_lstm(cell: keras.layers.LSTMCell) -> Hoisted:
     recurrent = _tensor(cell.recurrent_kernel)
 
@@ -202,23 +210,24 @@ def _hoist_gru(cell: keras.layers.GRUCell) -> Hoisted:
     # reset_after keeps two biases, (2, 3 units): the input's and the recurrent product's.
     input_bias, recurrent_bias = (bias[0], bias[1]) if bias is not None and cell.reset_after else (bias, None)
 
+    # Equal parts: LiteRT's fast kernels know SPLIT, not SPLIT_V, and each op that they lack interrupts them.
     def reset_after(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         (h,) = states
         inner = tf.matmul(h, recurrent)
         inner = inner if recurrent_bias is None else inner + recurrent_bias
-        x_gates, x_candidate = tf.split(z, [2 * units, units], axis=-1)
-        h_gates, h_candidate = tf.split(inner, [2 * units, units], axis=-1)
-        update, reset = _gates(cell.recurrent_activation, x_gates + h_gates, 2)
-        candidate = cell.activation(x_candidate + reset * h_candidate)
+        xz, xr, xn = tf.split(z, 3, axis=-1)
+        hz, hr, hn = tf.split(inner, 3, axis=-1)
+        update, reset = cell.recurrent_activation(xz + hz), cell.recurrent_activation(xr + hr)
+        candidate = cell.activation(xn + reset * hn)
         h = candidate + update * (h - candidate)
         return h, [h]
 
     def reset_before(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         (h,) = states
-        x_gates, x_candidate = tf.split(z, [2 * units, units], axis=-1)
-        gates = x_gates + tf.matmul(h, recurrent[:, : 2 * units])
-        update, reset = _gates(cell.recurrent_activation, gates, 2)
-        candidate = cell.activation(x_candidate + tf.matmul(reset * h, recurrent[:, 2 * units :]))
+        xz, xr, xn = tf.split(z, 3, axis=-1)
+        hz, hr = tf.split(tf.matmul(h, recurrent[:, : 2 * units]), 2, axis=-1)
+        update, reset = cell.recurrent_activation(xz + hz), cell.recurrent_activation(xr + hr)
+        candidate = cell.activation(xn + tf.matmul(reset * h, recurrent[:, 2 * units :]))
         h = candidate + update * (h - candidate)
         return h, [h]
 

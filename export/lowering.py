@@ -76,16 +76,16 @@ class _Active(threading.local):
 
 
 _active = _Active()
-_patching = threading.Lock()
+patching = threading.RLock()  # the classes are shared by all threads
 
 
 @contextlib.contextmanager
 def lowered(lowering: Lowering) -> Iterator[list[LayerNote]]:
     """Inside, recurrent layers called by this thread are lowered; yields the notes, one for each layer call."""
-    with _patching:
+    with patching:
         _active.lowering, _active.notes, _active.zeros = lowering, [], {}
         try:
-            with _patched({**_PATCHES, **lowering.patches}), time_folded():
+            with patched({**_PATCHES, **lowering.patches}), time_folded():
                 yield _active.notes
         finally:
             _active.lowering = None
@@ -99,16 +99,17 @@ def time_folded() -> Iterator[None]:
     Keras maps over the time axis by vectorized_map, of which a traced graph keeps ONE step where the axis is dynamic.
     Folding is the same function for every layer that treats its samples independently.
     """
-    _active.folding = True
+    outer, _active.folding = _active.folding, True
     try:
-        with _patched({(keras.layers.TimeDistributed, "call"): _time_distributed_call}):
+        with patched({(keras.layers.TimeDistributed, "call"): _time_distributed_call}):
             yield
     finally:
-        _active.folding = False
+        _active.folding = outer
 
 
 @contextlib.contextmanager
-def _patched(patches: "Patches") -> Iterator[None]:
+def patched(patches: "Patches") -> Iterator[None]:
+    """Inside, functions of Keras's classes are replaced."""
     originals = {(owner, name): owner.__dict__[name] for owner, name in patches}
     try:
         for (owner, name), replacement in patches.items():

@@ -31,10 +31,12 @@ class Reference:
         self._model = model
         self._signature = signature
         self._checks = _CHECKS
+        self._checked: set[tuple[tuple[int, ...], ...]] = set()
         self._graphs = [self._traced(contextlib.nullcontext), self._traced(time_folded)]
 
     def __call__(self, inputs: Mapping[str, Any]) -> Arrays:
         """The model's outputs, by name."""
+        self._check_shapes(inputs)
         arrays = [tf.constant(inputs[port.name]) for port in self._signature.inputs]
         if self._graphs and not self._checks:
             return _arrays(self._graphs[0](*arrays))
@@ -44,6 +46,25 @@ class Reference:
             self._checks = _CHECKS
         self._checks = max(0, self._checks - 1)
         return expected
+
+    def _check_shapes(self, inputs: Mapping[str, Any]) -> None:
+        """Lets Keras infer the shapes: TensorFlow's convolutions give garbage for an input shorter than their window.
+
+        Raises:
+            ValueError: Keras says that a layer has no output for inputs of this size.
+        """
+        shapes = tuple(np.shape(inputs[port.name]) for port in self._signature.inputs)
+        graph = getattr(self._model, "_functional", None) or self._model
+        if shapes in self._checked or not hasattr(graph, "_nodes_by_depth"):
+            return
+        specs = [keras.KerasTensor(s, p.dtype) for s, p in zip(shapes, self._signature.inputs, strict=True)]
+        args, _ = self._signature.pack(specs)
+        try:
+            graph.compute_output_spec(*args)
+        except ValueError as error:
+            if "zero or negative" in str(error):
+                raise
+        self._checked.add(shapes)
 
     def _call(self, tensors: Sequence[Any]) -> dict[str, Any]:
         args, kwargs = self._signature.pack(tensors)

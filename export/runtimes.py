@@ -18,6 +18,10 @@ from export.ports import Port
 Arrays = dict[str, np.ndarray]
 
 
+# The whole-sequence signature of a file that holds a step too; other files have one signature only.
+_WHOLE = "serve"
+
+
 class Backend(Protocol):
     """One loaded artifact in its own runtime."""
 
@@ -87,16 +91,34 @@ def _shape(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
+def quiet_interpreter(content: bytes, threads: int) -> Any:
+    """The LiteRT interpreter, without its notice on standard error."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with _no_stderr():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
+        return Interpreter(model_content=content, num_threads=threads)
+
+
 class _Tflite:
     def __init__(self, path: Path, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        with _no_stderr():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
-            self._runner = Interpreter(model_content=path.read_bytes(), num_threads=threads).get_signature_runner()
+        self._content, self._threads = path.read_bytes(), threads
+        self._runner = self._start()
+        self._shapes: dict[str, tuple[int, ...]] | None = None
         self.inputs = [_tflite_port(name, d) for name, d in self._runner.get_input_details().items()]
         self.outputs = [_tflite_port(name, d) for name, d in self._runner.get_output_details().items()]
 
+    def _start(self) -> Any:
+        interpreter = quiet_interpreter(self._content, self._threads)
+        known = list(interpreter.get_signature_list())
+        return interpreter.get_signature_runner(_WHOLE if _WHOLE in known else known[0])
+
     def run(self, arrays: Arrays) -> Arrays:
+        shapes = {name: array.shape for name, array in arrays.items()}
+        if self._shapes not in (None, shapes):
+            # LiteRT 2.3: after a change from batch 1 to more, the XNNPACK delegate may read stale memory in loops (seen
+            # in a neural Turing machine, every second time; never with a new interpreter or without the delegate).
+            self._runner = self._start()
+        self._shapes = shapes
         return dict(self._runner(**arrays))
 
 
@@ -136,7 +158,8 @@ class _SavedModel:
         import tensorflow as tf
 
         self._loaded = tf.saved_model.load(str(path))  # held: its variables live as long as it does
-        self._function = self._loaded.signatures["serving_default"]
+        known = self._loaded.signatures
+        self._function = known[_WHOLE] if _WHOLE in known else known["serving_default"]
         specs = self._function.structured_input_signature[1]
         self.inputs = [_spec_port(name, spec) for name, spec in specs.items()]
         self.outputs = [_spec_port(name, spec) for name, spec in self._function.structured_outputs.items()]

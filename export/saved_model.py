@@ -23,17 +23,35 @@ def write(traced: Traced, folder: Path, metadata: dict[str, str]) -> None:
     Raises:
         ExportError: TensorFlow cannot save the model.
     """
-    module = tf.Module()
-    module.variables_of_model = [variable.value for variable in traced.model.variables]
-    module.serve = traced.function
-    try:
-        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: traced.function})
-    except tf.errors.OpError as error:  # TensorFlow's own words end with the system's: "...; No space left on device"
-        reason = str(error.message).split(" [Op:")[0].split("; ")[-1]
-        raise ExportError(f"cannot write {folder.name!r}: {reason}") from error
-    except (ValueError, TypeError, AssertionError) as error:
-        raise ExportError(f"TensorFlow cannot save model {traced.model.name!r}: {first_line(error)}") from error
+    write_signatures({SIGNATURE: traced}, folder, metadata)
+
+
+def write_signatures(signatures: dict[str, Traced], folder: Path, metadata: dict[str, str]) -> None:
+    """`write` for several functions of one model, by signature."""
+    save_signatures(signatures, folder)
     extra = folder / "assets.extra"
     extra.mkdir()
     for key, value in metadata.items():
         (extra / f"{key}.json").write_text(value)
+
+
+def save_signatures(signatures: dict[str, Traced], folder: str | Path) -> None:
+    """Saves the functions and the variables that they share.
+
+    Raises:
+        ExportError: TensorFlow cannot save the model.
+    """
+    module = tf.Module()
+    models = {id(traced.model): traced.model for traced in signatures.values()}
+    variables = {id(v): v.value for model in models.values() for v in model.variables}
+    module.variables_of_model = list(variables.values())
+    functions = {name: traced.function for name, traced in signatures.items()}
+    module.functions = list(functions.values())  # named "serve", the LiteRT converter would look for nothing else
+    try:
+        tf.saved_model.save(module, str(folder), signatures=functions)
+    except tf.errors.OpError as error:  # TensorFlow's own words end with the system's: "...; No space left on device"
+        reason = str(error.message).split(" [Op:")[0].split("; ")[-1]
+        raise ExportError(f"cannot write {Path(folder).name!r}: {reason}") from error
+    except (ValueError, TypeError, AssertionError) as error:
+        name = next(iter(signatures.values())).model.name
+        raise ExportError(f"TensorFlow cannot save model {name!r}: {first_line(error)}") from error

@@ -1,0 +1,298 @@
+"""How each kind of layer runs chunk by chunk: ONE table; what is not in it treats every step by itself, or is refused.
+
+The patches sit on the classes, as those of `export.lowering` do, and work inside them: a step model is lowered like
+any other.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.models.functional import Functional
+from keras.src.ops.numpy import Pad
+
+from export import stream_windows as windows
+from export.lowering import Patches, patched, patching, time_folded
+from export.signature import Signature
+from export.stream_attention import self_attention
+from export.stream_scope import Scope, Timing, active, entered, refuse
+from export.stream_windows import changed
+from export.tensors import dims, where
+
+Handler = Callable[..., Any]
+
+
+def run_chunk(
+    model: keras.Model, scope: Scope, inputs: Sequence[Any], signature: Signature, streams: Sequence[bool]
+) -> Any:
+    """Calls the model on a chunk of its flat inputs."""
+    for x, stream in zip(inputs, streams, strict=True):
+        scope.mark(x, Timing() if stream else None)
+    args, kwargs = signature.pack(inputs)
+    with streaming(scope):
+        return model(*args, **kwargs, training=False)
+
+
+@contextlib.contextmanager
+def streaming(scope: Scope) -> Iterator[None]:
+    """Inside, the layers called by this thread take their memory from the scope, and leave it there."""
+    with patching, patched(_PATCHES), time_folded(), entered(scope):
+        yield
+
+
+def _layer_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        scope = active()
+        if scope is None:
+            return original(self, *args, **kwargs)
+        with scope.entered(self, lambda *a, **k: original(self, *a, **k), args, kwargs) as frame:
+            outputs = original(self, *args, **kwargs)
+            scope.left(frame, outputs)
+        return outputs
+
+    return call
+
+
+def _operation_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        scope = active()
+        if scope is None:
+            return original(self, *args, **kwargs)
+        plain = lambda *a, **k: original(self, *a, **k)  # noqa: E731
+        if isinstance(self, keras.layers.Layer):  # a layer was entered already, before its inputs were cast
+            return _run(scope, self, plain, args, kwargs)
+        with scope.entered(self, plain, args, kwargs) as frame:
+            outputs = _run(scope, self, plain, args, kwargs)
+            scope.left(frame, outputs)
+        return outputs
+
+    return call
+
+
+def _run(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) -> Any:
+    if scope.passive or scope.frame.timing is None:  # without a timing: no sequence that goes on
+        closed = isinstance(op, _CLOSED) or not getattr(op, "_layers", None)
+        with entered(None if closed else scope):
+            return call(*args, **kwargs)
+    return _handler_of(scope, op)(scope, op, call, *args, **kwargs)
+
+
+def is_known(op: Any) -> bool:
+    """Whether it is known how this kind of layer or op runs chunk by chunk."""
+    own = hasattr(op, "stream_call") or hasattr(op, "time_window")
+    return own or any(base in HANDLERS for base in type(op).__mro__) or bool(getattr(op, "_layers", None))
+
+
+def _handler_of(scope: Scope, layer: Any) -> Handler:
+    if id(layer) in scope.windows:
+        return _found_window
+    if hasattr(layer, "stream_call"):
+        return _own_memory
+    if hasattr(layer, "time_window"):
+        return windows.own_window
+    for base in type(layer).__mro__:
+        if base in HANDLERS:
+            return HANDLERS[base]
+    return _by_itself
+
+
+def _found_window(scope: Scope, op: Any, call: Handler, *args: Any, **kwargs: Any) -> Any:
+    """A layer whose window was found by trying."""
+    x, run = only_sequence(scope, op, call, args, kwargs)
+    with entered(None):
+        return windows.stream_window(scope, op, scope.windows[id(op)], x, run)
+
+
+def only_sequence(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) -> tuple[Any, Handler]:
+    """-> (the one sequence among the arguments, the call as a function of it)."""
+    flat = keras.tree.flatten((args, kwargs))
+    places = [i for i, x in enumerate(flat) if tf.is_tensor(x) and not scope.is_constant(x) and len(x.shape) > 1]
+    if len(places) != 1:
+        raise refuse(op, "it mixes the steps of several sequences")
+
+    def run(x: Any) -> Any:
+        new_args, new_kwargs = keras.tree.pack_sequence_as(
+            (args, kwargs), [*flat[: places[0]], x, *flat[places[0] + 1 :]]
+        )
+        return call(*new_args, **new_kwargs)
+
+    return flat[places[0]], run
+
+
+def _by_itself(scope: Scope, layer: Any, call: Handler, *args: Any, **kwargs: Any) -> Any:
+    with entered(scope if getattr(layer, "_layers", None) else None):  # what a layer without layers does is one thing
+        return call(*args, **kwargs)
+
+
+def _inside_out_of_sight(scope: Scope, layer: Any, call: Handler, *args: Any, **kwargs: Any) -> Any:
+    """Layers inside this one see no time axis."""
+    with entered(None):
+        return call(*args, **kwargs)
+
+
+def _refuse(reason: str) -> Handler:
+    def handler(scope: Scope, layer: Any, *_: Any, **__: Any) -> Any:
+        raise refuse(layer, reason)
+
+    return handler
+
+
+def _own_memory(scope: Scope, layer: Any, call: Handler, x: Any, **kwargs: Any) -> Any:
+    """A layer with `stream_state(inputs) -> initial state` and `stream_call(inputs, state) -> outputs, state`."""
+    initial = layer.stream_state(x)
+    flat = keras.tree.flatten(initial)
+    suffixes = ["state"] if len(flat) == 1 else [f"state_{k}" for k in range(len(flat))]
+    names = [scope.name(layer, suffix) for suffix in suffixes]
+    before = [scope.read(name, value) for name, value in zip(names, flat, strict=True)]
+    with entered(None):
+        outputs, after = layer.stream_call(x, keras.tree.pack_sequence_as(initial, before))
+    for name, value in zip(names, keras.tree.flatten(after), strict=True):
+        scope.write(name, value)
+    return outputs
+
+
+def _recurrent(scope: Scope, layer: keras.layers.RNN, call: Handler, *args: Any, **kwargs: Any) -> Any:
+    if layer.go_backwards:
+        raise refuse(layer, "go_backwards=True reads the sequence from its end")
+    given = kwargs.get("initial_state", args[1] if len(args) > 1 else None)
+    frame, stateful = scope.frame, layer.stateful
+    frame.initial_state_given = given is not None
+    try:
+        layer.stateful = False  # the chunk before is in the scope
+        outputs = call(*args, **kwargs)
+    finally:
+        layer.stateful = stateful
+    flat = keras.tree.flatten(outputs)
+    frame.result = [frame.timing if layer.return_sequences else None, *[None] * (len(flat) - 1)]
+    return outputs
+
+
+def _inner_loop(original: Callable[..., Any]) -> Callable[..., Any]:
+    def inner_loop(
+        self: keras.layers.RNN, sequences: Any, initial_state: Any, mask: Any = None, training: bool = False
+    ) -> Any:
+        scope = active()
+        if scope is None:
+            return original(self, sequences, initial_state, mask=mask, training=training)
+        flat = keras.tree.flatten(initial_state)
+        names = [scope.name(self, suffix) for suffix in _suffixes(self, len(flat))]
+        before = _states_before(scope, self, names, flat)
+        mask = _with_warmup(mask, windows.valid_mask(scope, self, sequences))
+        single = sequences.shape[1] == 1
+        with entered(None), changed(self, return_state=True):  # or a lowering would not care for the states
+            states = keras.tree.pack_sequence_as(initial_state, before)
+            # A single step needs no loop that minds the mask: where it is masked, nothing happened.
+            last, outputs, after = original(self, sequences, states, mask=None if single else mask, training=training)
+        if mask is not None:
+            mask = tf.reshape(tf.cast(keras.tree.flatten(mask)[0], tf.bool), [-1, dims(sequences)[1]])
+            if single:
+                flat = [where(mask[:, 0], a, b) for a, b in zip(keras.tree.flatten(after), before, strict=True)]
+                after = keras.tree.pack_sequence_as(after, flat)
+            last, outputs = _held(scope, self, mask, last, outputs)
+        for name, value in zip(names, keras.tree.flatten(after), strict=True):
+            scope.write(name, value)
+        return last, outputs, after
+
+    return inner_loop
+
+
+def _suffixes(layer: keras.layers.RNN, count: int) -> list[str]:
+    if isinstance(layer.cell, keras.layers.LSTMCell):
+        return ["h", "c"]
+    if count == 1:
+        return ["h"]
+    return [f"state_{index}" for index in range(count)]
+
+
+def _states_before(scope: Scope, layer: Any, names: list[str], initial: list[Any]) -> list[Any]:
+    if not scope.frame.initial_state_given:
+        return [scope.read(name, value) for name, value in zip(names, initial, strict=True)]
+    # The first state depends on the inputs: it counts in the first chunk only.
+    started_name = scope.name(layer, "started")
+    started = scope.read(started_name, tf.zeros([dims(initial[0])[0]], tf.int32))
+    scope.write(started_name, tf.ones_like(started))
+    kept = [scope.read(name, tf.zeros_like(value)) for name, value in zip(names, initial, strict=True)]
+    return [where(started > 0, state, first) for state, first in zip(kept, initial, strict=True)]
+
+
+def _with_warmup(mask: Any, valid: tf.Tensor | None) -> Any:
+    if mask is None or valid is None:
+        return valid if mask is None else mask
+    mask = tf.cast(keras.tree.flatten(mask)[0], tf.bool)
+    return mask & valid
+
+
+def _held(scope: Scope, layer: keras.layers.RNN, mask: tf.Tensor, last: Any, outputs: Any) -> tuple[Any, Any]:
+    """A masked step repeats the output before it: where the chunk starts masked, that of the chunk before; or zero."""
+    if layer.zero_output_for_mask:
+        outputs = where(mask, outputs, tf.zeros_like(outputs)) if layer.return_sequences else outputs
+        return where(mask[:, -1], last, tf.zeros_like(last)), outputs
+    name = scope.name(layer, "output")
+    before = scope.read(name, tf.zeros_like(last))
+    last = where(tf.reduce_any(mask, axis=1), last, before)
+    scope.write(name, last)
+    if layer.return_sequences:
+        seen = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
+        outputs = where(seen, outputs, tf.broadcast_to(tf.expand_dims(before, 1), tf.shape(outputs)))
+    return last, outputs
+
+
+def _no_length_check(original: Callable[..., Any]) -> Callable[..., Any]:
+    def assert_input_compatibility(self: Any, *args: Any) -> None:
+        # A model that was built for sequences of one length takes chunks of any.
+        if active() is None:
+            original(self, *args)
+
+    return assert_input_compatibility
+
+
+# What these hold inside is no business of the stream's.
+_CLOSED = (keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
+_FORGETS = "it needs the whole sequence at once"
+HANDLERS: dict[type, Handler] = {
+    keras.layers.RNN: _recurrent,
+    keras.layers.TimeDistributed: _inside_out_of_sight,
+    keras.layers.Bidirectional: _refuse("it reads the sequence from both ends; use the forward layer alone"),
+    keras.layers.MultiHeadAttention: self_attention,
+    keras.layers.GroupQueryAttention: self_attention,
+    keras.layers.Attention: _refuse("its attention is not bounded; use MultiHeadAttention(sliding_window=)"),
+    keras.layers.AdditiveAttention: _refuse("its attention is not bounded; use MultiHeadAttention(sliding_window=)"),
+    keras.layers.Conv1D: windows.convolution,
+    keras.layers.Conv2D: windows.convolution,
+    keras.layers.Conv3D: windows.convolution,
+    keras.layers.DepthwiseConv1D: windows.convolution,
+    keras.layers.DepthwiseConv2D: windows.convolution,
+    keras.layers.SeparableConv1D: windows.convolution,
+    keras.layers.SeparableConv2D: windows.convolution,
+    keras.layers.Conv1DTranspose: _refuse("its windows overlap in the output; use UpSampling1D and Conv1D"),
+    keras.layers.Conv2DTranspose: _refuse("its windows overlap in the output; use UpSampling2D and Conv2D"),
+    keras.layers.MaxPooling1D: windows.pooling,
+    keras.layers.AveragePooling1D: windows.pooling,
+    keras.layers.MaxPooling2D: windows.pooling,
+    keras.layers.AveragePooling2D: windows.pooling,
+    keras.layers.GlobalAveragePooling1D: _refuse(f"it pools over time: {_FORGETS}; use the last state"),
+    keras.layers.GlobalMaxPooling1D: _refuse(f"it pools over time: {_FORGETS}; use the last state"),
+    keras.layers.GlobalAveragePooling2D: _refuse(f"it pools over time: {_FORGETS}; use the last state"),
+    keras.layers.GlobalMaxPooling2D: _refuse(f"it pools over time: {_FORGETS}; use the last state"),
+    keras.layers.Flatten: _refuse(f"it makes one vector of all steps: {_FORGETS}; use the last state"),
+    Pad: windows.pad,
+    keras.layers.ZeroPadding1D: windows.zero_padding,
+    keras.layers.ZeroPadding2D: windows.zero_padding,
+    keras.layers.Cropping1D: windows.cropping,
+    keras.layers.Cropping2D: windows.cropping,
+    keras.layers.UpSampling1D: windows.up_sampling,
+    keras.layers.UpSampling2D: windows.up_sampling,
+    keras.layers.STFTSpectrogram: windows.spectrogram,
+    keras.layers.MelSpectrogram: _refuse("it centres its frames, so they look ahead; use STFTSpectrogram"),
+}
+
+_PATCHES: Patches = {
+    (keras.layers.Layer, "__call__"): _layer_call,
+    (keras.Operation, "__call__"): _operation_call,
+    (keras.layers.RNN, "inner_loop"): _inner_loop,
+    (keras.layers.LSTM, "inner_loop"): _inner_loop,
+    (keras.layers.GRU, "inner_loop"): _inner_loop,
+    (Functional, "_assert_input_compatibility"): _no_length_check,
+}
