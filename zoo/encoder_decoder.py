@@ -11,7 +11,7 @@ from zoo.layers import AppendContext, GlobalAttention
 from zoo.layers.global_attention import Score
 from zoo.one_to_many import ContextPath
 from zoo.registry import register_model
-from zoo.seq2seq_blocks import decode, decode_with_feeding, encode, token_sequence
+from zoo.seq2seq_blocks import Query, decode, decode_attending, encode, token_sequence
 from zoo.specs import TaskShape
 
 INPUTS = {
@@ -117,6 +117,7 @@ def attention_encoder_decoder(
     decoder_units: Units = (256,),
     bidirectional: bool = True,
     attention: Score = "additive",
+    query: Query = "new",
     input_feeding: bool = False,
     return_attention: bool = False,
     embedding: PositiveInt = 128,
@@ -125,18 +126,18 @@ def attention_encoder_decoder(
 ) -> keras.Model:
     """Writes a sequence while looking at every state of the encoder, each step at the ones that matter to it.
 
-    Trains by teacher forcing: `decoder_token_ids` are a start token and the target without its last token. Without
-    input feeding the attention stands outside of the recurrence, and all steps attend at once.
+    Trains by teacher forcing: `decoder_token_ids` are a start token and the target without its last token. With the new
+    state as query and without input feeding the attention stands outside of the recurrence: all steps attend at once.
 
     Equation:
         m_s = cell(E x_s, m_{s-1}), for each layer of the encoder; bidirectional: of both directions side by side
         g_0 = tanh(V m_last + b), for each state of each layer of the decoder
-        g_t = cell(F y_{t-1}, g_{t-1}); input feeding: the lowest layer reads [F y_{t-1}, z_{t-1}], z_0 = 0
-        e_ts = v . tanh(W_q g_t + W_k m_s), additive, or g_t . W_k m_s, multiplicative
+        query new (Luong et al.): q_t = g_t,  g_t = cell(F y_{t-1}, g_{t-1})
+        with input feeding: the lowest layer reads [F y_{t-1}, z_{t-1}], z_0 = 0
+        query last (Bahdanau et al.): q_t = g_{t-1},  g_t = cell([F y_{t-1}, c_t], g_{t-1})
+        e_ts = v . tanh(W_q q_t + W_k m_s), additive, or q_t . W_k m_s, multiplicative; q_t of the top layer
         a_t = softmax_s(e_ts) over the steps that are no padding;  c_t = sum_s a_ts m_s;  z_t = tanh(W_c [c_t, g_t])
         logits_t = W z_t + b, the scores of y_t
-        Bahdanau et al. compare with g_{t-1} and let c_t into the cell; here, as in Luong et al., g_t is compared, and
-        what was seen reaches the next step by input feeding.
 
     Args:
         source_vocabulary: Number of token ids of the source; id 0 is padding and is skipped.
@@ -146,7 +147,8 @@ def attention_encoder_decoder(
         decoder_units: Width of each recurrent layer of the decoder, from the input up.
         bidirectional: Whether the encoder also reads the source backwards.
         attention: How a state of the decoder is compared with those of the encoder.
-        input_feeding: Whether the decoder reads its last attentional vector with the next token.
+        query: Which state of the decoder looks: the new one, after the step, or the last one, before it.
+        input_feeding: Whether the decoder reads its last attentional vector with the next token; for the new state.
         return_attention: Whether the weights a_ts are an output too.
         embedding: Size of the vectors that stand for tokens.
         dropout: Share of what each layer reads that is dropped in training, the same features at every step.
@@ -156,7 +158,12 @@ def attention_encoder_decoder(
         A model from `encoder_token_ids` (batch, source_time) and `decoder_token_ids` (batch, target_time) to `logits`
         (batch, target_time, target_vocabulary) and, on request, `attention` (batch, target_time, source_time). The
         decoder's mask travels to the logits.
+
+    Raises:
+        ValueError: Input feeding where the last state looks: the decoder reads what it found already.
     """
+    if input_feeding and query == "last":
+        raise ValueError("input_feeding is for query='new'; with query='last' the decoder reads the context already")
     # Inputs
     encoder_ids, source, encoder_mask = token_sequence("encoder", source_vocabulary, embedding)
     decoder_ids, x, decoder_mask = token_sequence("decoder", target_vocabulary, embedding)
@@ -169,8 +176,9 @@ def attention_encoder_decoder(
     # (batch, target_time, embedding) -> (batch, target_time, width), (batch, target_time, source_time)
     looked_at = (keys, memory, encoder_mask)
     decoder: dict[str, Any] = {"cell": cell, "units": decoder_units, **rates}
-    if input_feeding:
-        x, weights = decode_with_feeding(x, decoder_mask, summary, looked_at, attention=attention, **decoder)
+    if input_feeding or query == "last":
+        how: dict[str, Any] = {"attention": attention, "query": query}
+        x, weights = decode_attending(x, decoder_mask, summary, looked_at, **how, **decoder)
     else:
         x, weights = GlobalAttention(attention, name="attend")(decode(x, decoder_mask, summary, **decoder), *looked_at)
 

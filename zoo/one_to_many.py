@@ -7,7 +7,7 @@ import keras
 from zoo.blocks import logits_head, sequence_dropout
 from zoo.cells import Cell, recurrent_layer
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
-from zoo.layers import AppendContext
+from zoo.layers import AppendContext, PaddingMask
 from zoo.registry import register_model
 from zoo.specs import Config, TaskShape
 
@@ -67,7 +67,7 @@ def vector_to_sequence(
 
     # Body: (batch, features), (batch, time) -> (batch, time, width)
     x = keras.layers.Embedding(vocabulary, embedding, mask_zero=True, name="embedding")(tokens)
-    x = _write(x, vector, cell, units, context, dropout, recurrent_dropout)
+    x = _write(x, PaddingMask(name="mask")(tokens), vector, cell, units, context, dropout, recurrent_dropout)
 
     # Head: (batch, time, width) -> (batch, time, vocabulary)
     x = sequence_dropout(x, dropout, name="dropout")
@@ -143,7 +143,7 @@ def image_captioner(
     # Body: the image to (batch, embedding), then (batch, time) -> (batch, time, width)
     vector = image if features else _look(image, filters, embedding)
     x = keras.layers.Embedding(vocabulary, embedding, mask_zero=True, name="embedding")(tokens)
-    x = _write(x, vector, cell, units, context, dropout, recurrent_dropout)
+    x = _write(x, PaddingMask(name="mask")(tokens), vector, cell, units, context, dropout, recurrent_dropout)
 
     # Head: (batch, time, width) -> (batch, time, vocabulary)
     x = sequence_dropout(x, dropout, name="dropout")
@@ -161,6 +161,7 @@ def _look(image: Any, filters: tuple[int, ...], size: int) -> Any:
 
 def _write(
     x: Any,
+    mask: Any,
     vector: Any,
     cell: Cell,
     units: tuple[int, ...],
@@ -181,5 +182,6 @@ def _write(
                 keras.layers.Dense(size, activation="tanh", name=f"first_{i}_{j}")(vector)
                 for j, size in enumerate(layer.state_size, start=1)
             ]
-        x = layer(sequence_dropout(x, dropout, name=f"dropout_{i}"), initial_state=first)
+        # The mask by name: beside an initial state, Keras doesn't look for it.
+        x = layer(sequence_dropout(x, dropout, name=f"dropout_{i}"), initial_state=first, mask=mask)
     return x

@@ -1,6 +1,6 @@
-"""The parts of encoder-decoders: each side's input, the encoder, the decoder with and without input feeding."""
+"""The parts of encoder-decoders: each side's input, the encoder, the decoder with and without attention inside."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -8,6 +8,9 @@ from zoo.blocks import sequence_dropout
 from zoo.cells import Cell, recurrent_layer
 from zoo.layers import AttentionCell, AttentionRNN, PaddingMask
 from zoo.layers.global_attention import Score
+
+Query = Literal["new", "last"]
+"""Which state of the decoder looks at the source: the one of this step, or the one before."""
 
 
 def token_sequence(side: str, vocabulary: int, embedding: int) -> tuple[Any, Any, Any]:
@@ -104,7 +107,7 @@ def decode(
     return x
 
 
-def decode_with_feeding(
+def decode_attending(
     x: Any,
     mask: Any,
     start: Any,
@@ -113,10 +116,11 @@ def decode_with_feeding(
     cell: Cell,
     units: tuple[int, ...],
     attention: Score,
+    query: Query,
     dropout: float,
     recurrent: float,
 ) -> tuple[Any, Any]:
-    """Runs the decoder's recurrence with the attention inside of it.
+    """Runs the decoder's recurrence with the attention inside of it: what was seen is read with the next token.
 
     Args:
         x: (batch, target_time, size).
@@ -126,6 +130,7 @@ def decode_with_feeding(
         cell: A key of `zoo.cells.CELLS`.
         units: Width of each layer, from the input up.
         attention: How states are compared.
+        query: Which state looks.
         dropout: Share of each layer's inputs that is dropped.
         recurrent: Share of the previous state that is dropped.
 
@@ -146,6 +151,8 @@ def decode_with_feeding(
         for layer, name in zip(layers, names, strict=True)
         for state in first_states(start, layer.state_size, name=name)
     ]
-    decoder = AttentionRNN(AttentionCell([layer.cell for layer in layers], attention, name="cell"), name="decoder")
+    context_size = None if query == "new" else source[1].shape[-1]
+    cell_stack = AttentionCell([layer.cell for layer in layers], attention, context_size, name="cell")
+    decoder = AttentionRNN(cell_stack, name="decoder")
     attentional, weights = decoder(x, *source, initial_state=states, mask=mask)
     return attentional, weights

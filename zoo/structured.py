@@ -140,7 +140,8 @@ def output_recurrent(
         targets: How many numbers to predict at each step.
         units: Width of the hidden layer.
         recurrence: What comes back from the step before, and into what.
-        teacher_forcing: Whether the true outputs come in and stand for the model's own; padding is on the right then.
+        teacher_forcing: Whether the true outputs come in and stand for the model's own; padding then stands on the left
+            or on the right, not between.
         embedding: Size of the vector that stands for a token.
         mask_value: Steps whose features all equal this value are padding and are skipped.
 
@@ -213,7 +214,8 @@ def conditional_rnn(
         classes: Number of classes of a label.
         cell: The recurrent cell.
         units: Width of the state.
-        feedback: Which label comes back: the given (true) one, the best one, or one sampled by the given noise.
+        feedback: Which label comes back: the given (true) one, the best one, or one sampled by the given noise. With
+            given ones, padding stands on the left or on the right, not between.
         embedding: Size of the vector that stands for a token.
         mask_value: Steps whose features all equal this value are padding and are skipped.
 
@@ -233,7 +235,7 @@ def conditional_rnn(
     layer = recurrent_layer(cell, units, name=f"{cell}_1", return_sequences=True)
     if feedback == "given":
         inputs["true_labels"] = keras.Input(shape=(None,), dtype="int32", name="true_labels")
-        before = ShiftedOneHot(classes, name="label_before")(inputs["true_labels"])
+        before = ShiftedOneHot(classes, name="label_before")([inputs["true_labels"], x])
         x = layer(keras.layers.Concatenate(name="with_label")([x, before]))
         return keras.Model(inputs, logits_head(x, classes), name="conditional_rnn")
     if feedback == "sampled":

@@ -72,11 +72,15 @@ def test_one_vector_equals_the_equations(cell: str, context: str) -> None:
     np.testing.assert_allclose(logits(model)[MASK], expected[MASK], **TIGHT)
 
 
+def weights_of(layer: Any) -> dict[str, np.ndarray]:
+    return {weight.name: np.asarray(weight, np.float64) for weight in layer.weights}
+
+
 def attend(
     model: keras.Model, layer: Any, score: str, queries: np.ndarray, memory: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Attention by loops over every pair of steps: -> (attentional vectors, weights)."""
-    own = {weight.name: np.asarray(weight, np.float64) for weight in layer.weights}
+    own = weights_of(layer)
     keys = memory @ weights(model, "attention_keys")[0]
     outputs, shares = np.zeros_like(queries), np.zeros((*queries.shape[:2], memory.shape[1]))
     for i, t in np.ndindex(queries.shape[:2]):
@@ -94,21 +98,28 @@ def attend(
 
 
 @pytest.mark.parametrize("score", ["additive", "multiplicative"])
-@pytest.mark.parametrize("feeding", [False, True], ids=["parallel", "feeding"])
+@pytest.mark.parametrize("way", ["parallel", "feeding", "last"])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_attention_equals_the_equations(cell: str, feeding: bool, score: str) -> None:
-    fields = {"cell": cell, "attention": score, "input_feeding": feeding, "bidirectional": False}
+def test_attention_equals_the_equations(cell: str, way: str, score: str) -> None:
+    fields = {"cell": cell, "attention": score, "input_feeding": way == "feeding", "bidirectional": False}
+    fields["query"] = "last" if way == "last" else "new"
     model = randomised("attention_encoder_decoder", return_attention=True, **fields)
     memory, summary = encoded(model, cell)
     x, states = weights(model, "decoder_embedding")[0][TARGET], first_states(model, cell, summary)
     step = reference.STEPS[cell]
-    if feeding:
+    if way != "parallel":
         layer = model.get_layer("decoder").cell
         own = [np.asarray(weight, np.float64) for weight in layer.cells[0].weights]
         vectors, shares, fed = np.zeros((2, 4, 3)), np.zeros((2, 4, 5)), np.zeros((2, 3))
         for t in range(4):
-            new = step(np.concatenate([x[:, t], fed], axis=-1), states, *own)
-            vector, share = attend(model, layer.attention, score, new[0][:, None], memory)
+            _, share = attend(model, layer.attention, score, states[0][:, None], memory)
+            beside = fed if way == "feeding" else np.einsum("bs,bsw->bw", share[:, 0], memory)
+            new = step(np.concatenate([x[:, t], beside], axis=-1), states, *own)
+            vector, after = attend(model, layer.attention, score, new[0][:, None], memory)
+            if way == "feeding":
+                share = after
+            else:
+                vector = np.tanh(np.concatenate([beside, new[0]], -1) @ weights_of(layer.attention)["kernel"])[:, None]
             keep = MASK[:, t, None]
             states = tuple(np.where(keep, after, before) for after, before in zip(new, states, strict=True))
             fed = np.where(keep, vector[:, 0], fed)
@@ -131,6 +142,7 @@ MODELS = {
         "attention_encoder_decoder",
         {"input_feeding": True, "attention": "multiplicative", "decoder_units": (3, 6)},
     ),
+    "deep, last state": ("attention_encoder_decoder", {"query": "last", "decoder_units": (3, 6)}),
 }
 every_model = pytest.mark.parametrize(("name", "fields"), MODELS.values(), ids=MODELS.keys())
 
@@ -211,3 +223,5 @@ def test_a_score_that_there_is_not_is_refused() -> None:
         zoo.create_model("attention_encoder_decoder", **SIZES, attention="aditive")
     with pytest.raises(ValueError, match="score must be 'additive' or 'multiplicative', got 'dot'"):
         GlobalAttention("dot")
+    with pytest.raises(ValueError, match="with query='last' the decoder reads the context already"):
+        build("attention_encoder_decoder", {**SIZES, "query": "last", "input_feeding": True})

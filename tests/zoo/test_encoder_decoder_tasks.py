@@ -77,6 +77,7 @@ def test_attention_learns_to_turn_sequences_around() -> None:
         ("encoder_decoder", {"context": "state", "cell": "lstm"}),
         ("attention_encoder_decoder", {"attention": "multiplicative"}),
         ("attention_encoder_decoder", {"input_feeding": True}),
+        ("attention_encoder_decoder", {"query": "last", "cell": "gru"}),
         ("attention_encoder_decoder", {"input_feeding": True, "attention": "multiplicative", "cell": "lstm"}),
     ],
     ids=str,

@@ -40,6 +40,22 @@ def test_the_context_comes_in_as_named(context: str) -> None:
 
 
 @pytest.mark.parametrize("context", ["input", "state", "both"])
+def test_padding_is_skipped_and_left_out_of_the_loss(context: str) -> None:
+    model, _ = randomised(context)
+    # Holes, so that a state which a masked step had moved would show in the steps after it.
+    holes = IDS.copy()
+    holes[0, 2:4] = holes[1, 0] = holes[2, -1] = 0
+    logits = np.asarray(call(model, {"vector": VECTOR, "token_ids": holes}))
+    for row in range(3):
+        alone = {"vector": VECTOR[row : row + 1], "token_ids": holes[row : row + 1, holes[row] != 0]}
+        np.testing.assert_allclose(logits[row, holes[row] != 0], np.asarray(call(model, alone))[0], **TIGHT)
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    wanted = np.take_along_axis(logits - np.logaddexp.reduce(logits, -1, keepdims=True), IDS[..., None], -1)[..., 0]
+    loss = model.evaluate({"vector": VECTOR, "token_ids": holes}, IDS, verbose=0)
+    assert loss == pytest.approx(-wanted[holes != 0].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("context", ["input", "state", "both"])
 def test_the_other_path_is_cut(context: str) -> None:
     model, _ = randomised(context)
     names = {layer.name for layer in model.layers}

@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     },
     "attention": ("attention_encoder_decoder", SEQ2SEQ),
     "attention, weights returned": ("attention_encoder_decoder", {**SEQ2SEQ, "return_attention": True}),
+    "attention, last state": ("attention_encoder_decoder", {**SEQ2SEQ, "query": "last", "return_attention": True}),
     "attention, feeding": ("attention_encoder_decoder", {**SEQ2SEQ, "input_feeding": True, "return_attention": True}),
     "attention, feeding, GRU": (
         "attention_encoder_decoder",

@@ -41,6 +41,20 @@ def test_what_comes_back_is_as_named(recurrence: str, forced: bool) -> None:
     np.testing.assert_allclose(got, np.stack(outputs, 1), **TIGHT)
 
 
+@pytest.mark.parametrize("recurrence", ["output-to-hidden", "output-to-output"])
+def test_true_outputs_of_padding_count_as_none(recurrence: str) -> None:
+    model = randomised(
+        "output_recurrent", {**OUTPUT, "recurrence": recurrence, "teacher_forcing": True, "mask_value": 9.0}
+    )
+    wanted = np.asarray(call(model, {"features": X, "true_outputs": Y}))
+    x, y = (
+        np.pad(X, ((0, 0), (2, 1), (0, 0)), constant_values=9),
+        np.pad(Y, ((0, 0), (2, 1), (0, 0)), constant_values=5),
+    )
+    got = np.asarray(call(model, {"features": x, "true_outputs": y}))
+    np.testing.assert_allclose(got[:, 2:-1], wanted, **TIGHT)
+
+
 def test_teacher_forcing_needs_an_output_that_comes_back() -> None:
     with pytest.raises(
         ValueError, match="teacher forcing replaces an output that comes back; hidden-to-hidden has none"

@@ -8,11 +8,11 @@ from zoo.layers.attention_cell import AttentionCell
 
 @keras.saving.register_keras_serializable(package="seqzoo")
 class AttentionRNN(keras.layers.RNN):  # type: ignore[misc]  # keras ships no types
-    """Runs an `AttentionCell` over a sequence, with the source that it attends to (input feeding, Luong et al. 2015).
+    """Runs an `AttentionCell` over a sequence, with the source that it attends to (Bahdanau 2015, Luong 2015).
 
     (batch, target_time, features), and the source as keys, values and mask as `GlobalAttention` takes it, to the
     attentional vectors (batch, target_time, units) and the weights (batch, target_time, source_time). The attentional
-    vector starts at zero; `initial_state` holds the states of the cells. Reference: arXiv:1508.04025, section 3.3.
+    vector starts at zero; `initial_state` holds the states of the cells. References: arXiv:1409.0473, arXiv:1508.04025.
     """
 
     def __init__(self, cell: AttentionCell, **options: Any) -> None:
@@ -101,7 +101,9 @@ class AttentionRNN(keras.layers.RNN):  # type: ignore[misc]  # keras ships no ty
             super()._maybe_config_dropout_masks(cell, sequence, state)
             return
         # One mask a sequence for each cell of the stack, made before the loop.
-        x, start = ops.concatenate([sequence, state[0][:, : cell.units]], axis=-1), 1
+        # Only the form counts: one mask for what the lowest cell reads, the vector beside the input included.
+        beside = ops.zeros_like(sequence[:, :1]) * ops.ones((cell.context_size or cell.units,), sequence.dtype)
+        x, start = ops.concatenate([sequence, beside], axis=-1), 1
         for inner in cell.cells:
             super()._maybe_config_dropout_masks(inner, x, state[start:])
             x, start = state[start], start + len(keras.tree.flatten(inner.state_size))

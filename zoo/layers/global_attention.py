@@ -57,6 +57,21 @@ class GlobalAttention(keras.layers.Layer):  # type: ignore[misc]  # keras ships 
 
     def call(self, queries: Any, keys: Any, values: Any, valid: Any) -> tuple[Any, Any]:
         """Attends for every query by itself."""
+        context, weights = self.look(queries, keys, values, valid)
+        return self.mix(context, queries), weights
+
+    def look(self, queries: Any, keys: Any, values: Any, valid: Any) -> tuple[Any, Any]:
+        """Looks at the source.
+
+        Args:
+            queries: What looks, (batch, target_time, units).
+            keys: (batch, source_time, units).
+            values: (batch, source_time, width).
+            valid: (batch, source_time) bool.
+
+        Returns:
+            What was seen, c (batch, target_time, width), and the weights a (batch, target_time, source_time).
+        """
         # float32: half precision can't tell apart the weights of a long source.
         scores = ops.cast(self._scores(queries, keys), "float32")
         valid = ops.expand_dims(valid, 1)
@@ -64,9 +79,19 @@ class GlobalAttention(keras.layers.Layer):  # type: ignore[misc]  # keras ships 
         weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True)) * ops.cast(valid, "float32")
         weights = weights / ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 1e-9)
         # (batch, target_time, source_time) @ (batch, source_time, width) -> (batch, target_time, width)
-        context = ops.matmul(ops.cast(weights, values.dtype), values)
-        attentional = ops.tanh(ops.matmul(ops.concatenate([context, queries], axis=-1), self.kernel))
-        return attentional, weights
+        return ops.matmul(ops.cast(weights, values.dtype), values), weights
+
+    def mix(self, context: Any, states: Any) -> Any:
+        """Makes the attentional vectors.
+
+        Args:
+            context: What was seen, (batch, target_time, width).
+            states: The decoder's states, (batch, target_time, units).
+
+        Returns:
+            y (batch, target_time, units).
+        """
+        return ops.tanh(ops.matmul(ops.concatenate([context, states], axis=-1), self.kernel))
 
     def _scores(self, queries: Any, keys: Any) -> Any:
         """-> (batch, target_time, source_time)."""

@@ -8,7 +8,8 @@ from keras import ops
 class ShiftedOneHot(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
     """What a model knows of its outputs at each step: the label before, one-hot; zeros at the first step.
 
-    (batch, time) integers -> (batch, time, classes).
+    [(batch, time) integers, (batch, time, features)] -> (batch, time, classes). The mask of the second says which steps
+    are padding, on the left or on the right: their labels don't count.
     """
 
     def __init__(self, classes: int, **options: Any) -> None:
@@ -20,19 +21,22 @@ class ShiftedOneHot(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
         """
         super().__init__(**options)
         self.classes = classes
+        self.supports_masking = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: tuple[Any, Any], mask: Any = None) -> Any:
         """Encodes and shifts."""
-        encoded = ops.one_hot(inputs, self.classes, dtype=self.compute_dtype)
+        encoded = ops.one_hot(inputs[0], self.classes, dtype=self.compute_dtype)
+        if mask is not None and mask[1] is not None:
+            encoded = encoded * ops.cast(ops.expand_dims(mask[1], -1), encoded.dtype)
         return ops.concatenate([ops.zeros_like(encoded[:, :1]), encoded[:, :-1]], axis=1)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Adds the axis of the classes."""
-        return (*input_shape, self.classes)
+    def compute_mask(self, inputs: tuple[Any, Any], mask: Any = None) -> Any:
+        """Hands on the mask of the second input."""
+        return None if mask is None else mask[1]
 
-    def compute_output_spec(self, inputs: Any) -> Any:
-        """Gives the form: real numbers, though the inputs are integers."""
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+    def compute_output_spec(self, inputs: tuple[Any, Any], mask: Any = None) -> Any:
+        """Gives the form: real numbers, though the labels are integers."""
+        return keras.KerasTensor((*inputs[0].shape, self.classes), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments."""

@@ -12,7 +12,7 @@ class TeacherForcing(keras.layers.Layer):  # type: ignore[misc]  # keras ships n
 
     Called with [x, y], (batch, time, features) and (batch, time, targets), it gives o (batch, time, targets); o_t sees
     y_{t-1}, zeros at the first step. Its weights are those of `keras.layers.RNN` around the same cell, in that order.
-    Padding must stand on the right.
+    Padding stands on the left or on the right, not between.
     """
 
     def __init__(self, units: int, targets: int, recurrence: Recurrence, **options: Any) -> None:
@@ -37,9 +37,12 @@ class TeacherForcing(keras.layers.Layer):  # type: ignore[misc]  # keras ships n
         """Builds the cell."""
         self.cell.build(input_shape[0])
 
-    def call(self, inputs: tuple[Any, Any]) -> Any:
+    def call(self, inputs: tuple[Any, Any], mask: Any = None) -> Any:
         """Computes every step at once."""
         x, true = inputs
+        if mask is not None and mask[0] is not None:
+            # What stands at padding is no output: after padding on the left, too, the first step sees zeros.
+            true = true * ops.cast(ops.expand_dims(mask[0], -1), true.dtype)
         previous = ops.concatenate([ops.zeros_like(true[:, :1]), true[:, :-1]], axis=1)
         return self.cell.step(x, previous)[1]
 
