@@ -16,6 +16,7 @@ from export.tensors import dims, reshape, where
 
 Step = Callable[[tf.Tensor, States], tuple[tf.Tensor, States]]
 Projection = Callable[[tf.Tensor], tf.Tensor]
+Product = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,15 +68,23 @@ class Collect(Protocol):
         """-> (outputs (time, batch, ...), final states); `output` describes one step's output (batch, ...)."""
 
 
+def flat_product(xs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """(time, batch, features) x (features, units) as one 2-D product, not one for each step."""
+    time, batch, features = dims(xs)
+    return reshape(tf.matmul(reshape(xs, [-1, features]), kernel), [time, batch, kernel.shape[-1]])
+
+
 class LoopEngine:
     """Runs a cell as a while loop, its input projection hoisted where the cell's equations are known.
 
     Args:
         collect: How outputs are collected.
+        product: How many steps' inputs are multiplied with the kernel.
     """
 
-    def __init__(self, collect: Collect) -> None:
+    def __init__(self, collect: Collect, product: Product = flat_product) -> None:
         self._collect = collect
+        self._product = product
 
     def form(self, cell: Any) -> tuple[str, str]:
         """-> (the form that this cell takes, why it is not the hoisted one)."""
@@ -85,7 +94,7 @@ class LoopEngine:
 
     def __call__(self, run: CellRun) -> tuple[tf.Tensor | None, tf.Tensor, States]:
         """Runs the loop; see `recurrence.Engine`."""
-        step, project = _parts(run)
+        step, project = _parts(run, self._product)
         loop = Loop(step, project, run.xs, run.states, run.count, run.keep_states)
         if type(run.cell) in _HOIST:  # the output is the first state
             output = tf.TensorSpec([run.xs.shape[1], run.cell.units], run.states[0].dtype)
@@ -105,21 +114,18 @@ class LoopEngine:
 
 def split(run: CellRun) -> tuple[Step, tf.Tensor]:
     """-> (the part of the cell that stays in the loop, what it takes of each step)."""
-    step, project = _parts(run)
+    step, project = _parts(run, flat_product)
     return step, project(run.xs)
 
 
-def _parts(run: CellRun) -> tuple[Step, Projection]:
+def _parts(run: CellRun, product: Product) -> tuple[Step, Projection]:
     """-> (the part of the cell that stays in the loop, what all steps can do at once before it)."""
     if type(run.cell) in _HOIST:
         hoisted = _HOIST[type(run.cell)](run.cell)
 
         def project(xs: tf.Tensor) -> tf.Tensor:
-            time, batch, features = dims(xs)
-            # 2-D: one FULLY_CONNECTED, not a batched product.
-            z = tf.matmul(reshape(xs, [-1, features]), hoisted.kernel)
-            z = z if hoisted.bias is None else z + hoisted.bias
-            return reshape(z, [time, batch, hoisted.kernel.shape[-1]])
+            z = product(xs, hoisted.kernel)
+            return z if hoisted.bias is None else z + hoisted.bias
 
         return hoisted.step, project
 

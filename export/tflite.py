@@ -16,6 +16,7 @@ from export.loops import LoopEngine
 from export.lowering import Lowering
 from export.quantization_tflite import TfliteQuantizer
 from export.saved_model import save_signatures
+from export.tflite_loops import drop_unused_variables
 from export.tflite_ops import PATCHES
 from export.tflite_rnn import collect_in_chunks
 from export.trace import Traced
@@ -34,7 +35,8 @@ _SUBGRAPH_FIELDS = {
 
 def lowering() -> Lowering:
     """Recurrent layers as while loops of builtin ops."""
-    return Lowering(LoopEngine(collect_in_chunks), PATCHES)
+    # The converter makes one FULLY_CONNECTED of a product of any rank.
+    return Lowering(LoopEngine(collect_in_chunks, tf.matmul), PATCHES)
 
 
 def convert(traced: Traced, metadata: dict[str, str], quantizer: TfliteQuantizer | None = None) -> bytes:
@@ -114,6 +116,7 @@ def _finish(content: bytes, signatures: dict[str, Traced], metadata: dict[str, s
     model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
     if not model.signatureDefs:  # the converter goes by way of a temporary SavedModel, and without it if that fails
         raise ExportError(f"the LiteRT converter could not write its temporary files into {tempfile.gettempdir()!r}")
+    drop_unused_variables(model)
     _strip(model)
     _put_first(model, next(iter(signatures)))
     for signature in model.signatureDefs:
