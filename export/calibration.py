@@ -82,7 +82,10 @@ def load_arrays(path: str | os.PathLike[str]) -> Arrays:
         with np.load(Path(path), allow_pickle=False) as archive:
             if isinstance(archive, np.ndarray):
                 raise ValueError("it holds one array without a name")
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
+        if other := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"it holds {other[0]!r}, which is no array")
+        return arrays
     except Exception as error:  # zipfile, zlib and numpy each have their own
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         hint = "write it with numpy.savez(path, input_name=array)"

@@ -68,6 +68,9 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+PRECISIONS = tuple(FORMATS["tflite"].tolerance)
+"""From the most bits to the fewest, then those with 16-bit activations."""
+
 
 def get_format(name: str) -> Format:
     """Looks a format up by name.

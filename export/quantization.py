@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from export.calibration import Arrays, Calibration, calibration_feeds
 from export.errors import QuantizationError
-from export.formats import FORMATS, Format, unknown_name
+from export.formats import FORMATS, PRECISIONS, Format, unknown_name
 from export.quality import Evaluate
 from export.quantization_child import TIMEOUT
 from export.quantization_onnx import quantize_onnx
@@ -22,7 +22,6 @@ from export.quantization_tflite import CALIBRATED, NEAREST_TO_A_LOOP, TfliteQuan
 from export.tflite import SIGNATURE
 from export.trace import Traced
 
-PRECISIONS = tuple(FORMATS["tflite"].tolerance)
 _LOOPS = ("While", "StatelessWhile")
 
 

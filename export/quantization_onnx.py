@@ -11,7 +11,6 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +23,8 @@ from export.quantization_child import TIMEOUT, Feed, calibrate_in_child
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 # Which axis of a weight holds the outputs, each of which gets its own scale; elsewhere the last.
 _OUTPUT_AXIS = {"LSTM": 1, "GRU": 1, "RNN": 1, "Conv": 0}
-_LEAST_SHARED = 16  # a scale of 4 bytes for fewer values than this saves too little
+_OVERHEAD = 120  # bytes of the nodes and names that unpack a weight: what saves no more stays float32
+_LEAST_LSTM = 128  # values; a smaller LSTM becomes larger by its scales, zero points and names
 _LARGEST_HALF = 65504.0
 
 
@@ -55,13 +55,26 @@ def quantize_onnx(content: bytes, precision: str, feeds: Sequence[Feed] = (), *,
 
 
 def _dynamic_lstm(model: onnx.ModelProto) -> onnx.ModelProto:
-    if all(node.op_type != "LSTM" for node in model.graph.node):
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+    large = []
+    for number, node in enumerate(node for node in model.graph.node if node.op_type == "LSTM"):
+        node.name = f"lstm_{number}"  # the tool chooses by name
+        if sum(sizes.get(name, 0) for name in node.input[1:3]) >= _LEAST_LSTM:
+            large.append(node.name)
+    if not large:
         return model
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory(prefix="seqzoo-") as room, _quiet():
         path = Path(room) / "dynamic.onnx"
-        quantize_dynamic(model, str(path), op_types_to_quantize=["LSTM"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            model,
+            str(path),
+            op_types_to_quantize=["LSTM"],
+            nodes_to_quantize=large,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
         return onnx.load(str(path))
 
 
@@ -123,7 +136,7 @@ Packed = tuple[list[onnx.TensorProto], list[onnx.NodeProto]]
 
 def _as_half(tensor: onnx.TensorProto) -> Packed | None:
     array = numpy_helper.to_array(tensor)
-    if array.ndim < 1 or array.size < _LEAST_SHARED or np.abs(array).max() > _LARGEST_HALF:
+    if array.nbytes // 2 <= _OVERHEAD or np.abs(array).max() > _LARGEST_HALF:
         return None
     stored = f"{tensor.name}/half"
     unpack = helper.make_node("Cast", [stored], [tensor.name], to=onnx.TensorProto.FLOAT)
@@ -135,7 +148,7 @@ def _as_int8(tensor: onnx.TensorProto, axis: int | None) -> Packed | None:
     if array.ndim < 2 or not np.isfinite(array).all():
         return None
     axis = array.ndim - 1 if axis is None else axis
-    if array.size < _LEAST_SHARED * array.shape[axis]:
+    if array.nbytes - array.size - 4 * array.shape[axis] <= _OVERHEAD:
         return None
     largest = np.abs(array).max(axis=tuple(i for i in range(array.ndim) if i != axis), keepdims=True)
     scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
@@ -147,11 +160,3 @@ def _as_int8(tensor: onnx.TensorProto, axis: int | None) -> Packed | None:
     ]
     stored = [numpy_helper.from_array(integers, f"{name}/int8"), numpy_helper.from_array(scale, f"{name}/scale")]
     return stored, unpack
-
-
-def is_unpacking(node: Any, packed: set[str]) -> bool:
-    """Whether a node only unpacks a weight; `packed` collects the values that are still packed."""
-    if node.op_type == "Cast" and node.input[0] in packed:
-        packed.add(node.output[0])
-        return True
-    return node.op_type == "Mul" and node.input[0] in packed

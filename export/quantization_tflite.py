@@ -5,6 +5,7 @@ from typing import Any
 
 from export.errors import QuantizationError
 from export.quantization_child import TIMEOUT, Feed, calibrate_in_child
+from export.quantization_signatures import put_back, set_aside
 
 CALIBRATED = ("int8_full", "int16x8")
 """Precisions whose activations are integers as well: their ranges come from calibration data."""
@@ -40,7 +41,8 @@ class TfliteQuantizer:
         """Quantizes the converter's file with the calibration data, in a child process.
 
         Args:
-            content: The file as the converter wrote it: the calibrator asks for its tensors' names.
+            content: The file as the converter wrote it: the calibrator asks for its tensors' names. Every signature
+                that has inputs needs feeds.
 
         Raises:
             QuantizationError: The file holds a loop, or the calibrator failed; says why.
@@ -49,9 +51,11 @@ class TfliteQuantizer:
             return content
         if has_loop(content):
             raise QuantizationError(f"LiteRT cannot calibrate a while loop for {self.precision}; {NEAREST_TO_A_LOOP}")
-        return calibrate_in_child(
+        content, asides = set_aside(content)
+        quantized = calibrate_in_child(
             "tflite", content, self.precision, self.feeds, integer_ports=self.integer_ports, timeout=self.timeout
         )
+        return put_back(quantized, asides)
 
 
 NEAREST_TO_A_LOOP = (
