@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-import flatbuffers
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
@@ -19,10 +18,10 @@ from export.saved_model import save_signatures
 from export.tflite_loops import drop_unused_variables
 from export.tflite_ops import PATCHES
 from export.tflite_rnn import collect_in_chunks
+from export.tflite_size import pack
 from export.trace import Traced
 
 SIGNATURE = "serving_default"
-_IDENTIFIER = b"TFL3"
 # How WHILE, IF and CALL_ONCE name the subgraphs that they run.
 _SUBGRAPH_FIELDS = {
     "condSubgraphIndex",
@@ -129,9 +128,7 @@ def _finish(content: bytes, signatures: dict[str, Traced], metadata: dict[str, s
             main.tensors[entry.tensorIndex].name = entry.name
     for key, value in metadata.items():
         _add_metadata(model, key, value)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
-    return bytes(builder.Output())
+    return pack(model)
 
 
 def _put_first(model: Any, key: str) -> None:
