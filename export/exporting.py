@@ -8,9 +8,17 @@ from typing import Any
 
 import keras
 
-from export import files, manifest, onnx, saved_model, tflite
+from export import files, manifest, onnx, saved_model, stream_export, tflite
+from export.calibration import Calibration
 from export.errors import ExportError, VerificationError
+from export.float_parts import float_parts, left_in_float
 from export.formats import FORMATS, Format, get_format
+from export.lowering import Lowering
+from export.onnx_rnn import OnnxLowering
+from export.quality import Evaluate
+from export.quantization import Wish
+from export.stream_verify import compare_stream
+from export.streaming import StreamingModel, to_streaming
 from export.trace import Traced, trace
 from export.verification import compare
 from export.verify_report import VerifyReport
@@ -43,6 +51,12 @@ def export_model(
     opset: int = 18,
     verify: bool = True,
     require_native: bool = False,
+    streaming: bool = False,
+    chunk: int | None = None,
+    precision: str = "float32",
+    calibration: Calibration | None = None,
+    evaluate: Evaluate | None = None,
+    max_metric_drop: float | None = 1.0,
 ) -> Artifact:
     """Writes a Keras model with recurrent layers as a file that runs elsewhere, and proves that it does the same.
 
@@ -62,30 +76,59 @@ def export_model(
         opset: ONNX only: the operator set's version.
         verify: Compare the artifact with the model before it is put in place.
         require_native: Fail where a recurrent layer is not the format's native form.
+        streaming: Write a step model, as `to_streaming` makes it; implied where the model is one already. LiteRT and
+            SavedModel get the signatures `step`, `serve` and `reset`, ONNX a step with states in and out. `Stream`
+            runs them.
+        chunk: Steps of input that one call of the step takes; by default as few as give an output.
+        precision: `float32`, `float16`, `int8`, `int8_full` or `int16x8`; see `export.quantization` for what each is.
+        calibration: Typical inputs, which `int8_full` and `int16x8` need: an `.npz` file or a dict of arrays by input
+            name, examples along the first axis, or a list of dicts, one for each call. The artifact is compared with
+            the model on these too.
+        evaluate: Computes the task's metrics, as in `verify`; `evaluate_on` makes one.
+        max_metric_drop: Fail where fewer bits make the main metric worse by more points than this; where there is no
+            `evaluate`, where they move the outputs by more than the format's table allows. None takes any loss.
 
     Returns:
         The artifact.
 
     Raises:
-        ExportError: The model cannot be written so; says which layer or op, and what to do.
+        ExportError: The model cannot be written so; says which layer or op, and what to do. NotCausalError: it can't
+            be streamed. QuantizationError: not in this precision.
         VerificationError: The artifact does not do what the model does; it is not kept.
     """
     if not isinstance(model, keras.Model):
         raise ExportError(f"export_model takes a keras.Model, not {type(model).__name__}")
     fmt, target = _target(Path(path), format)
+    wish = Wish(precision, calibration, evaluate, max_metric_drop)
+    wish.check(fmt)
     with files.scratch(target.parent) as room:
         written = room / target.name
-        traced, convert = _trace(model, fmt, input_signature, opset)
+        if streaming or isinstance(model, StreamingModel):
+            job = _step_job(to_streaming(model, input_signature=input_signature), fmt, chunk, opset)
+        else:
+            job = _whole_job(model, fmt, input_signature, opset, wish)
         if require_native:
-            _require_native(traced, fmt)
-        entry = manifest.describe(traced, fmt, dict(metadata or {}))
-        convert(written, manifest.in_file(entry, model.name))
+            _require_native(job.traced, fmt)
+        entry = {**job.entry, "precision": precision, **(metadata or {})}
+        job.convert(written, manifest.in_file(entry, model.name))
+        if precision != "float32":
+            entry["left_in_float"] = left_in_float(float_parts(written, model))
         report = None
         if verify:
-            report = _verify(traced, written, target)
+            report = _verified(job.check(written), target)
         files.put_in_place(written, target)
         manifest.add(target.parent, model.name, target, entry)
     return Artifact(target, fmt.name, manifest.size_of(target), report)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """One export: the graph, its entry in the manifest, what writes it, and what compares it with the model."""
+
+    traced: Traced
+    entry: dict[str, Any]
+    convert: Callable[[Path, dict[str, str]], None]
+    check: Callable[[Path], VerifyReport]
 
 
 def _target(path: Path, format: str | None) -> tuple[Format, Path]:
@@ -104,19 +147,38 @@ def _target(path: Path, format: str | None) -> tuple[Format, Path]:
     return fmt, path
 
 
-def _trace(
-    model: keras.Model, fmt: Format, input_signature: Any, opset: int
-) -> tuple[Traced, Callable[[Path, dict[str, str]], None]]:
-    """-> (the model's graph for this format, what writes it to a path)."""
-    if fmt.name == "onnx":
-        lowering = onnx.lowering()
-        traced = trace(model, lowering, input_signature)
-        return traced, lambda path, info: _write(path, onnx.convert(traced, lowering.engine, info, opset))
-    if fmt.name == "tflite":
-        traced = trace(model, tflite.lowering(), input_signature)
-        return traced, lambda path, info: _write(path, tflite.convert(traced, info))
-    traced = trace(model, saved_model.lowering(), input_signature)
-    return traced, lambda path, info: saved_model.write(traced, path, info)
+def _whole_job(model: keras.Model, fmt: Format, input_signature: Any, opset: int, wish: Wish) -> _Job:
+    convert: Callable[[Path, dict[str, str]], None]
+    lowering: Lowering = {"onnx": onnx, "tflite": tflite, "saved_model": saved_model}[fmt.name].lowering()
+    traced = trace(model, lowering, input_signature)
+    quantizer = wish.quantizer(traced, fmt)
+    if isinstance(lowering, OnnxLowering):
+        engine = lowering.engine
+        convert = lambda path, info: _write(path, quantizer.onnx(onnx.convert(traced, engine, info, opset)))  # noqa: E731
+    elif fmt.name == "tflite":
+        convert = lambda path, info: _write(path, tflite.convert(traced, info, quantizer.tflite))  # noqa: E731
+    else:
+        convert = lambda path, info: saved_model.write(traced, path, info)  # noqa: E731
+    judge: dict[str, Any] = {"evaluate": wish.evaluate, "max_metric_drop": wish.max_metric_drop}
+    return _Job(
+        traced,
+        manifest.describe(traced, fmt),
+        convert,
+        lambda path: compare(traced, path, feeds=quantizer.feeds, **judge),
+    )
+
+
+def _step_job(step: StreamingModel, fmt: Format, chunk: int | None, opset: int) -> _Job:
+    form = stream_export.stream_form(step, fmt, chunk)
+    lowering = stream_export.lowering(fmt)
+    traced = stream_export.trace_step(step, lowering, form)
+    entry = manifest.describe(traced, fmt)
+    entry["stream"] = stream_export.describe(step, form, entry)
+
+    def convert(path: Path, info: dict[str, str]) -> None:
+        stream_export.write(step, traced, fmt, path, lowering, metadata=info, opset=opset)
+
+    return _Job(traced, entry, convert, lambda path: compare_stream(step, path, fmt))
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -129,8 +191,7 @@ def _require_native(traced: Traced, fmt: Format) -> None:
             raise ExportError(f"layer {note.layer!r} has no native form in {fmt.name}: {note.reason}")
 
 
-def _verify(traced: Traced, written: Path, target: Path) -> VerifyReport:
-    report = compare(traced, written)
+def _verified(report: VerifyReport, target: Path) -> VerifyReport:
     report.artifact = str(target)
     try:
         report.raise_for_failure()

@@ -16,7 +16,7 @@ from export.trace import Traced
 NAME = "manifest.json"
 
 
-def describe(traced: Traced, fmt: Format, metadata: dict[str, Any]) -> dict[str, Any]:
+def describe(traced: Traced, fmt: Format) -> dict[str, Any]:
     """One artifact's entry: how to feed it, what it gives, how its layers were lowered."""
     input_axes, output_axes = named_axes(traced.signature.inputs, traced.outputs)
     input_names = [port.name for port in traced.signature.inputs]
@@ -40,7 +40,6 @@ def describe(traced: Traced, fmt: Format, metadata: dict[str, Any]) -> dict[str,
         ],
         "outputs": [_port(port, port.name, axes) for port, axes in zip(traced.outputs, output_axes, strict=True)],
         "recurrent_layers": [dataclasses.asdict(note) for note in traced.notes],
-        **metadata,
     }
 
 

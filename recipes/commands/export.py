@@ -12,6 +12,7 @@ from recipes.errors import RecipeError
 from recipes.files import naming
 
 Format = Literal[tuple(export.FORMATS)]  # type: ignore[valid-type]  # the one table of formats
+Precision = Literal[export.PRECISIONS]  # type: ignore[valid-type]  # from the same table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,22 +21,42 @@ class Export(Command):
 
     model: Annotated[Path, tyro.conf.Positional]
     """The model, a .keras file."""
-    to: tuple[Format, ...] = tuple(export.FORMATS)
-    """The formats."""
+    to: tuple[Format, ...] | None = None
+    """The formats; where none are given, all that have the precision."""
     out: Path = Path("exports")
     """The folder; gets model.tflite and so on, and a manifest.json."""
+    precision: Precision = "float32"
+    """How many bits weights (float16, int8) or activations too (int8_full, int16x8) have; docs/quantization.md."""
+    calibration: Path | None = None
+    """Typical inputs by name, examples along the first axis, an .npz file: int8_full and int16x8 need them; for the
+    others they are inputs more on which the files are compared with the model."""
+    data: Path | None = None
+    """Test inputs by name and their `targets`, an .npz file: the metric then judges files of fewer bits."""
+    metric: str = "accuracy"
+    """What is computed on the data: accuracy, mae or mse."""
+    max_metric_drop: float | None = 1.0
+    """By how many points it may be worse (accuracy .97 -> .96 is one point); None takes any loss of quality."""
 
     def execute(self) -> int:
         """Exports to one format after the other; goes on where one fails."""
         from recipes.loading import load_model
 
+        evaluate = self._evaluate()
         model = load_model(self.model)
         rows, failures = [], []
-        for name in dict.fromkeys(self.to):
+        for name in dict.fromkeys(self.to or self._formats()):
             try:
                 with naming("write", self.out):
                     self.out.mkdir(parents=True, exist_ok=True)
-                    artifact = export.export_model(model, self.out, format=name)
+                    artifact = export.export_model(
+                        model,
+                        self.out,
+                        format=name,
+                        precision=self.precision,
+                        calibration=self.calibration,
+                        evaluate=evaluate,
+                        max_metric_drop=self.max_metric_drop,
+                    )
             except export.SeqzooExportError as error:
                 failures.append(f"{name}: {error}")
             else:
@@ -43,20 +64,35 @@ class Export(Command):
         if self.json:
             print_json(rows)
         elif rows:
-            columns = ("format", "path", "bytes", "cases", "max_abs_error")
+            columns = ("format", "precision", "path", "bytes", "cases", "max_abs_error", "relative_error")
             print_table(columns, [[row[column] for column in columns] for row in rows])
         if failures:
             raise RecipeError("; ".join(failures))
         return 0
+
+    def _formats(self) -> list[str]:
+        return [name for name, fmt in export.FORMATS.items() if self.precision in fmt.tolerance]
+
+    def _evaluate(self) -> Any:
+        if self.data is None:
+            return None
+        arrays = export.load_arrays(self.data)
+        if "targets" not in arrays:
+            raise RecipeError(f"{self.data} holds no array 'targets', but {', '.join(arrays) or 'nothing'}")
+        return export.evaluate_on(arrays, arrays.pop("targets"), self.metric)
 
 
 def _row(artifact: Any) -> dict[str, Any]:
     report = artifact.report
     return {
         "format": artifact.format,
+        "precision": report.precision,
         "path": str(artifact.path),
         "bytes": artifact.bytes,
         "cases": len(report.cases),
         "max_abs_error": max(output.max_abs for output in report.outputs),
+        "relative_error": max(output.relative for output in report.outputs),
+        "metrics": report.metrics,
+        "left_in_float": [str(part) for part in report.left_in_float],
         "passed": report.passed,
     }

@@ -17,13 +17,15 @@ class Verify(Command):
     """The model, a .keras file."""
     artifact: Annotated[Path, tyro.conf.Positional]
     """The exported file, or the folder of a SavedModel."""
+    data: Path | None = None
+    """Real inputs by name, an .npz file, to compare on beside random ones; files in int8_full or int16x8 need them."""
 
     def execute(self) -> int:
         """Prints the report."""
         import export
         from recipes.loading import load_model
 
-        report = export.verify(load_model(self.model), self.artifact)
+        report = export.verify(load_model(self.model), self.artifact, data=self.data)
         if self.json:
             print_json(report.to_json())
         else:

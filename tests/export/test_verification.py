@@ -63,7 +63,7 @@ def test_the_report_as_text_and_json(artifact_of: Any) -> None:
     assert "tags" in text
     assert "pass" in text
     assert plain["passed"] is True
-    assert plain["outputs"][0]["tolerance"] == {"atol": 2e-5, "rtol": 2e-4}
+    assert plain["outputs"][0]["tolerance"] == {"atol": 2e-5, "rtol": 2e-4, "relative": None}
     assert plain["ops"]["WHILE"] >= 2
 
 
