@@ -99,6 +99,21 @@ def against_keras(folder: Path) -> list[list[object]]:
     return rows
 
 
+def simple_rnn(folder: Path) -> list[list[object]]:
+    """ONNX's RNN operator against the loop of Keras's own export, by batch."""
+    rows: list[list[object]] = []
+    model = stack("SimpleRNN", 1, False, True)
+    model(np.zeros((1, 2, FEATURES), "float32"))
+    export_model(model, folder / "ours.onnx")
+    model.export(str(folder / "keras.onnx"), format="onnx", verbose=False)
+    ours, theirs = session(folder / "ours.onnx"), session(folder / "keras.onnx")
+    for batch in (1, 8, 64):
+        x = np.random.default_rng(0).normal(size=(batch, 50, FEATURES)).astype("float32")
+        us = medians({"ours": functools.partial(ours, x), "keras": functools.partial(theirs, x)})
+        rows.append([batch, f"{us['ours']:.0f}", f"{us['keras']:.0f}", f"{us['ours'] / us['keras']:.2f}"])
+    return rows
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as room:
         print(table(["model, batch 1", "steps", "ours, us", "Keras, us", "times faster"], against_keras(Path(room))))
@@ -106,3 +121,5 @@ if __name__ == "__main__":
         print(
             table(["model, 50 steps", "batch", "ours, us", "PyTorch, us", "ours / PyTorch"], against_torch(Path(room)))
         )
+        print()
+        print(table(["SimpleRNN, batch", "ours, us", "Keras, us", "ours / Keras"], simple_rnn(Path(room))))
