@@ -19,7 +19,7 @@ from export.signature import Signature
 from export.stream_attention import self_attention
 from export.stream_scope import Scope, Timing, active, entered, refuse
 from export.stream_windows import changed
-from export.tensors import dims, where
+from export.tensors import dims, reshape, where
 
 Handler = Callable[..., Any]
 
@@ -72,7 +72,8 @@ def _operation_call(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) -> Any:
-    if scope.passive or scope.frame.timing is None:  # without a timing: no sequence that goes on
+    timing = scope.frame.timing
+    if scope.passive or timing is None or timing.folded:  # without a timing: no sequence that goes on
         closed = isinstance(op, _CLOSED) or not getattr(op, "_layers", None)
         with entered(None if closed else scope):
             return call(*args, **kwargs)
@@ -122,8 +123,23 @@ def only_sequence(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) 
 
 
 def _by_itself(scope: Scope, layer: Any, call: Handler, *args: Any, **kwargs: Any) -> Any:
-    with entered(scope if getattr(layer, "_layers", None) else None):  # what a layer without layers does is one thing
+    if getattr(layer, "_layers", None):
         return call(*args, **kwargs)
+    with entered(None):  # what a layer without layers does is one thing
+        outputs = call(*args, **kwargs)
+    timings = [(x, scope.known(x)) for x in keras.tree.flatten((args, kwargs))]
+    taken = [x.shape for x, timing in timings if timing is not None and not timing.folded]
+    for y in keras.tree.flatten(outputs):
+        if taken and tf.is_tensor(y) and _is_shorter(y.shape, taken[0]):
+            raise refuse(layer, "it gives fewer steps than it takes", unknown=True)
+    return outputs
+
+
+def _is_shorter(given: tf.TensorShape, taken: tf.TensorShape) -> bool:
+    """Whether an output has lost steps, so that each sees several."""
+    if given.rank < 2 or given.rank < taken.rank or given[0] != taken[0] or None in (given[1], taken[1]):
+        return False
+    return bool(given[1] < taken[1])
 
 
 def _inside_out_of_sight(scope: Scope, layer: Any, call: Handler, *args: Any, **kwargs: Any) -> Any:
@@ -186,7 +202,7 @@ def _inner_loop(original: Callable[..., Any]) -> Callable[..., Any]:
             # A single step needs no loop that minds the mask: where it is masked, nothing happened.
             last, outputs, after = original(self, sequences, states, mask=None if single else mask, training=training)
         if mask is not None:
-            mask = tf.reshape(tf.cast(keras.tree.flatten(mask)[0], tf.bool), [-1, dims(sequences)[1]])
+            mask = reshape(tf.cast(keras.tree.flatten(mask)[0], tf.bool), dims(sequences)[:2])
             if single:
                 flat = [where(mask[:, 0], a, b) for a, b in zip(keras.tree.flatten(after), before, strict=True)]
                 after = keras.tree.pack_sequence_as(after, flat)

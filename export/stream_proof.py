@@ -160,7 +160,7 @@ def _recorded(
     calls, at = [], 0
     for size in sizes:
         recorded: Recorded = []
-        scope = Scope(states, windows=plan.windows, passive=passive)
+        scope = Scope(states, windows=plan.windows, folds=plan.folds, passive=passive)
         scope.record = _keeper(scope, recorded)
         with inference_form(model):
             run_chunk(model, scope, _cut(plan, inputs, at, size), plan.traced.signature, plan.streams)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.errors import ExportError
+from export.tensors import dims, reshape
 
 
 class NotCausalError(ExportError):
@@ -50,10 +51,12 @@ class Timing:
         rate: Its steps for each step of the input; 1/160 after frames of 160 samples.
         warmup: Its first steps that the whole sequence does not have: they come before a first full window.
             Below zero, that many zeros stand before the first step (ZeroPadding1D).
+        folded: Its steps are folded into the batch axis, as frames are for a convolution.
     """
 
     rate: Fraction = Fraction(1)
     warmup: int = 0
+    folded: bool = False
 
 
 @dataclasses.dataclass
@@ -79,6 +82,8 @@ class Scope:
     Args:
         states: The states before the chunk, by name; None to find out which there are.
         windows: Windows that were found by trying, by the id of the layer or op.
+        folds: By the id of each layer or op, whether it gives its steps folded into the batch axis; None to find out,
+            from a batch of one.
         passive: Layers run as Keras has them; only the record is kept.
 
     Attributes:
@@ -93,10 +98,17 @@ class Scope:
     """
 
     def __init__(
-        self, states: dict[str, Any] | None, *, windows: dict[int, Any] | None = None, passive: bool = False
+        self,
+        states: dict[str, Any] | None,
+        *,
+        windows: dict[int, Any] | None = None,
+        folds: dict[int, bool] | None = None,
+        passive: bool = False,
     ) -> None:
         self._states = states
         self.windows = windows or {}
+        self.folds = folds or {}
+        self._sees_folds = folds is None and not passive
         self.passive = passive
         self._timings: dict[int, tuple[Any, Timing | None]] = {}
         self._latest: Timing | None = Timing()
@@ -128,7 +140,9 @@ class Scope:
             row = np.asarray(initial)[0]
             self.specs.append(StateSpec(name, tuple(row.shape), row.dtype.name, row))
             return initial
-        return tf.cast(self._states[name], initial.dtype)
+        state = tf.cast(self._states[name], initial.dtype)
+        # A loop wants its states as it makes them: the batch as static, or as open, as the sequence's.
+        return state if state.shape == initial.shape else reshape(state, dims(initial))
 
     def write(self, name: str, value: tf.Tensor) -> None:
         """Keeps the state after the chunk."""
@@ -150,6 +164,7 @@ class Scope:
         flat = [tensor for tensor in keras.tree.flatten(tensors) if tf.is_tensor(tensor)]
         known = [self._timings[id(tensor)][1] for tensor in flat if id(tensor) in self._timings]
         timings = list(dict.fromkeys(timing for timing in known if timing is not None))
+        timings = [timing for timing in timings if not timing.folded] or timings
         if len(timings) > 1:
             raise refuse(
                 self.frame.op, "its inputs come with different delays; cut the earlier ones off (Cropping1D) to align"
@@ -184,6 +199,14 @@ class Scope:
         finally:
             self._frames.pop()
 
+    def _folded(self, frame: Frame, timing: Timing | None, tensor: Any) -> Timing | None:
+        """The timing of an op's output, with what is known or, on the first run, seen of its folding."""
+        if timing is None or self.passive:
+            return timing
+        if self._sees_folds:  # one sequence, so a longer first axis can only be time
+            self.folds[id(frame.op)] = tensor.shape[0] != 1
+        return dataclasses.replace(timing, folded=self.folds.get(id(frame.op), timing.folded))
+
     def _note(self, error: Exception) -> None:
         if isinstance(error, NotCausalError):  # Keras would raise a copy, with its own words around
             self.refusal = self.refusal or error
@@ -191,11 +214,11 @@ class Scope:
     def left(self, frame: Frame, outputs: Any) -> None:
         """After the call: its outputs get their timing."""
         flat = [tensor for tensor in keras.tree.flatten(outputs) if tf.is_tensor(tensor)]
-        if frame.timing is not None and not self.passive and any(0 in tensor.shape[1:2] for tensor in flat):
+        if frame.timing is not None and not self.passive and any(0 in y.shape[1:2] for y in flat):
             raise refuse(frame.op, "it gives nothing for a short chunk", unknown=True)
         for tensor, timing in zip(flat, frame.result or [frame.timing] * len(flat), strict=True):
             if frame.result is not None or id(tensor) not in self._timings:
-                self.mark(tensor, timing)
+                self.mark(tensor, self._folded(frame, timing, tensor))
         if self.record is not None:
             self.record(frame.op, outputs)
 

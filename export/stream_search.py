@@ -81,9 +81,13 @@ def _influence(x: np.ndarray, run: Callable[[Any], Any], length: int) -> np.ndar
     if x.dtype.kind == "f":
         base = np.asarray(rng.normal(size=base.shape), x.dtype)
     moved = np.repeat(base, length + 1, axis=0)
+    other = (
+        base + 1 + rng.random(base.shape)
+        if x.dtype.kind == "f"
+        else np.where(base == base.max(), base.min(), base.max())
+    )
     for step in range(length):  # row 0 stays as it is
-        row = moved[step + 1, step]
-        moved[step + 1, step] = row + 1 + rng.random(row.shape) if x.dtype.kind == "f" else row[::-1]
+        moved[step + 1, step] = other[0, step]
     with entered(None):
         outputs = keras.tree.flatten(run(tf.constant(moved)))
     y = np.asarray(outputs[0])

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from export.stream_scope import Scope, Timing, refuse
-from export.tensors import dims
+from export.tensors import dims, reshape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def valid_mask(scope: Scope, layer: Any, x: tf.Tensor) -> tf.Tensor | None:
         return None
     if timing.warmup < 0:
         raise refuse(layer, f"{-timing.warmup} steps were put before the first one, which never come in a stream")
-    return tf.reshape(_valid_steps(scope, layer, x, timing.warmup), [-1, dims(x)[1]])
+    return reshape(_valid_steps(scope, layer, x, timing.warmup), dims(x)[:2])
 
 
 def _valid_steps(scope: Scope, layer: Any, x: tf.Tensor, warmup: int) -> tf.Tensor:
@@ -94,7 +94,7 @@ def _valid_steps(scope: Scope, layer: Any, x: tf.Tensor, warmup: int) -> tf.Tens
     seen = scope.read(name, tf.zeros([batch, 1], tf.int32))
     scope.write(name, tf.minimum(seen + steps, warmup))
     valid = seen + tf.range(steps)[tf.newaxis] >= warmup
-    return tf.reshape(valid, [batch, steps, *[1] * (len(x.shape) - 2)])
+    return reshape(valid, [batch, steps, *[1] * (len(x.shape) - 2)])
 
 
 def convolution(scope: Scope, layer: Any, call: Callable[..., Any], x: tf.Tensor) -> Any:

@@ -38,6 +38,7 @@ class Plan:
         warmup: For each output, by its place: how many first steps come before a first full window, and are not among
             the whole sequence's outputs.
         windows: The windows of layers and ops of unknown kind, found by trying, by their id.
+        folds: Whether a layer or op gives its steps folded into the batch axis, by its id.
     """
 
     traced: Traced
@@ -47,6 +48,7 @@ class Plan:
     rates: tuple[int | None, ...] = ()
     warmup: tuple[int, ...] = ()
     windows: dict[int, Window] = dataclasses.field(default_factory=dict)
+    folds: dict[int, bool] | None = None
 
 
 @keras.saving.register_keras_serializable(package="seqzoo")
@@ -95,7 +97,7 @@ class StreamingModel(keras.Model):  # type: ignore[misc]  # keras ships no types
         flat = keras.tree.flatten(inputs)
         self._check(flat, states)
         with _stateless(self.model):
-            scope = Scope(dict(states), windows=self.plan.windows)
+            scope = Scope(dict(states), windows=self.plan.windows, folds=self.plan.folds)
             outputs = run_chunk(self.model, scope, flat, self.plan.traced.signature, self.plan.streams)
         return outputs, {spec.name: tf.cast(scope.new[spec.name], spec.dtype) for spec in self.plan.specs}
 
@@ -146,7 +148,7 @@ def to_streaming(model: keras.Model, *, input_signature: Any = None) -> Streamin
     while True:
         try:
             step = StreamingModel(model, _discover(plan))
-            prove(model, step.plan, step)
+            _prove(model, step)
             return step
         except NotCausalError as error:
             if error.op is None or id(error.op) in plan.windows:
@@ -158,6 +160,18 @@ def to_streaming(model: keras.Model, *, input_signature: Any = None) -> Streamin
                 raise refuse(error.op, window) from None
             hop = plan.hop * window.stride
             plan = dataclasses.replace(plan, hop=hop, windows={**plan.windows, id(error.op): window})
+
+
+def _prove(model: keras.Model, step: StreamingModel) -> None:
+    try:
+        prove(model, step.plan, step)
+    except NotCausalError:
+        raise
+    except Exception as error:  # a model may raise anything on random inputs
+        raise NotCausalError(
+            f"model {model.name!r} can't be streamed: it fails on random inputs, so nothing can be proven: "
+            f"{first_line(error)}"
+        ) from error
 
 
 def _streams(traced: Traced) -> tuple[bool, ...]:
@@ -182,17 +196,17 @@ def _strides(model: keras.Model) -> int:
 
 def _discover(plan: Plan) -> Plan:
     """Runs the model on zeros, to see which states there are and how the outputs run beside the inputs."""
-    scope, outputs = _run_on_zeros(plan, plan.hop)
+    scope, _ = _run_on_zeros(plan, 2 * plan.hop)
     hop = math.lcm(*(rate.denominator for rate in scope.rates))
-    plan = dataclasses.replace(plan, hop=hop)
-    scope, outputs = _run_on_zeros(plan, hop)
-    _, longer = _run_on_zeros(plan, 2 * hop)
+    plan = dataclasses.replace(plan, hop=hop, folds=scope.folds)
+    _, once = _run_on_zeros(plan, hop)
+    scope, twice = _run_on_zeros(plan, 2 * hop)
     rates: list[int | None] = []
     warmup: list[int] = []
-    for once, twice in zip(outputs, longer, strict=True):
-        grows = len(once.shape) > 1 and twice.shape[1] != once.shape[1]
-        rates.append(int(twice.shape[1] - once.shape[1]) if grows else None)
-        timing = scope.timing_of(once) if grows else None
+    for short, long in zip(once, twice, strict=True):
+        grows = len(short.shape) > 1 and long.shape[1] != short.shape[1]
+        rates.append(int(long.shape[1] - short.shape[1]) if grows else None)
+        timing = scope.timing_of(long) if grows else None
         if timing is not None and timing.warmup < 0:
             raise NotCausalError(f"model {plan.traced.model.name!r} puts steps before the first one; a stream has none")
         warmup.append(timing.warmup if timing is not None else 0)
@@ -201,7 +215,7 @@ def _discover(plan: Plan) -> Plan:
 
 def _run_on_zeros(plan: Plan, steps: int) -> tuple[Scope, list[Any]]:
     model, ports = plan.traced.model, plan.traced.signature.inputs
-    scope, inputs = Scope(None, windows=plan.windows), []
+    scope, inputs = Scope(None, windows=plan.windows, folds=plan.folds), []
     for port, stream in zip(ports, plan.streams, strict=True):
         shape = [1, *(size or 8 for size in port.shape[1:])]
         if stream:
