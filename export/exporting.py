@@ -10,7 +10,7 @@ import keras
 
 from export import files, manifest, onnx, saved_model, stream_export, tflite
 from export.calibration import Calibration
-from export.errors import ExportError, VerificationError
+from export.errors import ExportError, QuantizationError, VerificationError
 from export.float_parts import float_parts, left_in_float
 from export.formats import FORMATS, Format, get_format
 from export.lowering import Lowering
@@ -104,6 +104,8 @@ def export_model(
     with files.scratch(target.parent) as room:
         written = room / target.name
         if streaming or isinstance(model, StreamingModel):
+            if precision != "float32":
+                raise QuantizationError(f"a step model is written in float32 only, not in {precision}")
             job = _step_job(to_streaming(model, input_signature=input_signature), fmt, chunk, opset)
         else:
             job = _whole_job(model, fmt, input_signature, opset, wish)

@@ -19,7 +19,8 @@ class TfliteQuantizer:
         precision: `float16`, `int8` (dynamic range: weights are stored as integers, each product quantizes its input
             anew), `int8_full` or `int16x8` (calibrated).
         feeds: Calibration data: (signature, arrays by the names of the traced function's arguments).
-        integer_ports: Calibrated precisions only: inputs, outputs and states are integers too.
+        integer_ports: Calibrated precisions only: inputs, outputs and states are integers too; a signature without
+            inputs (`reset`) keeps its float32.
         timeout: Seconds to wait for the calibration.
     """
 
