@@ -72,19 +72,20 @@ class AttentionCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
         query = flat[-len(_sizes(self.cells[-1]))]
         if self.context_size is None:
             x, new = self._step(inputs, last[:, : self.units], flat, training)
-            query, context = x, self._look(x)
+            query, context = x, self._look(x, self._source)
         else:
-            context = self._look(query)
+            context = self._look(query, self._source)
             x, new = self._step(inputs, context, flat, training)
         output = ops.concatenate([self.attention.mix(context, x), query], axis=-1)
         return output, [output, *new]
 
-    def _look(self, query: Any) -> Any:
+    def _look(self, query: Any, source: tuple[Any, Any, Any]) -> Any:
         # (batch, units) -> (batch, 1, units) -> (batch, width)
-        return ops.squeeze(self.attention.look(ops.expand_dims(query, 1), *self._source)[0], 1)
+        return ops.squeeze(self.attention.look(ops.expand_dims(query, 1), *source)[0], 1)
 
     def _step(self, inputs: Any, beside: Any, flat: list[Any], training: bool) -> tuple[Any, list[Any]]:
-        x, new = ops.concatenate([inputs, beside], axis=-1), list[Any]()
+        x = ops.concatenate([inputs, beside], axis=-1)
+        new: list[Any] = []
         for cell in self.cells:
             count = len(_sizes(cell))
             own, flat = flat[:count], flat[count:]
