@@ -122,20 +122,31 @@ def _top_k(context: Any, node: Any, name: str, arguments: Any) -> None:
 
 
 def _any(context: Any, node: Any, name: str, arguments: Any) -> None:
-    """any(not x), as Masking asks it: the least x is 0. tf2onnx would negate each element, then add them up."""
+    """any(x != 0) of floats, as Masking asks it: the sum of |x| is not 0. tf2onnx would take six ops."""
     negation = node.inputs[0]
-    if negation.type != "Not":
+    equal = negation.inputs[0] if negation.type == "Not" else None
+    if equal is None or equal.type != "Equal" or not _is_zero(equal.inputs[1]):
         AllAny.version_13(context, node)
         return
-    axes = np.atleast_1d(node.inputs[1].get_tensor_value(as_list=False)).astype(np.int64).tolist()
-    keep, shape, output = node.get_attr_value("keep_dims"), context.get_shape(node.output[0]), node.output[0]
+    axes = np.atleast_1d(node.inputs[1].get_tensor_value(as_list=False)).astype(np.int64)
+    keep, shape, output = int(node.get_attr_value("keep_dims")), context.get_shape(node.output[0]), node.output[0]
     context.remove_node(node.name)
-    x = context.make_node("Cast", [negation.input[0]], attr={"to": onnx.TensorProto.FLOAT}).output[0]
-    least = GraphBuilder(context).make_reduce_min({"data": x, "axes": axes, "keepdims": int(keep)})
-    one = context.make_const(f"{node.name}/one", np.array(1, np.float32)).output[0]
+    if context.opset < 18:  # where the axes became an input
+        total = context.make_node("ReduceL1", [equal.input[0]], attr={"axes": axes.tolist(), "keepdims": keep})
+    else:
+        places = context.make_const(f"{node.name}/axes", axes).output[0]
+        total = context.make_node("ReduceL1", [equal.input[0], places], attr={"keepdims": keep})
+    boolean = onnx.TensorProto.BOOL
     context.make_node(
-        "Less", [least, one], name=node.name, outputs=[output], shapes=[shape], dtypes=[onnx.TensorProto.BOOL]
+        "Cast", total.output, name=node.name, outputs=[output], attr={"to": boolean}, shapes=[shape], dtypes=[boolean]
     )
+
+
+def _is_zero(node: Any) -> bool:
+    if not node.is_const():
+        return False
+    value = node.get_tensor_value(as_list=False)
+    return bool(value.dtype == np.float32 and value.size == 1 and value.item() == 0)
 
 
 _HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {

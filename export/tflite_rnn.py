@@ -12,7 +12,7 @@ from export.tensors import dims
 # A WHILE op copies what it carries at each step, the collected outputs among it: T steps would copy T * T rows. So the
 # loop runs in chunks of chunks. Their sizes are known before the first step: where a tensor's size may change with the
 # data, anywhere in the file, the interpreter prepares ops anew at each step, which takes longer than running them.
-_CHUNKS = (256, 32)
+_CHUNKS = (512, 32)
 
 
 def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
