@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import keras
 import numpy as np
 
-from zoo.blocks import logits_head, recurrent_stack, sequence_dropout, sequence_inputs
+from zoo.blocks import SEQUENCE, exactly_one, logits_head, recurrent_stack, sequence_dropout, sequence_inputs
 from zoo.cells import Cell
 from zoo.fields import PositiveInt, Range, Rate, Units, VocabularySize
 from zoo.layers import WindowCell
@@ -14,16 +14,13 @@ from zoo.registry import register_model
 from zoo.specs import TaskShape
 
 WindowLength = Annotated[int, Range(min=2)]
-INPUTS = {"features": "batch time features", "token_ids": "batch time < vocabulary"}
 OUTPUTS = {"predictions": "batch time targets", "logits": "batch time classes"}
 NEVER_SEEN = -30.0
 """Logarithm that stands for a count of zero: exp of it, 1e-13, is lost in float32 beside 1."""
 
 
 def _head(x: Any, targets: int | None, classes: int | None) -> Any:
-    if (targets is None) == (classes is None):
-        got = "neither" if targets is None else "both"
-        raise ValueError(f"give exactly one of targets= (numbers) and classes= (labels or tokens), got {got}")
+    exactly_one("targets= (numbers)", targets, "classes= (labels or tokens)", classes)
     if classes is not None:
         return logits_head(x, classes)
     return keras.layers.Dense(targets, dtype="float32", name="predictions")(x)
@@ -31,7 +28,7 @@ def _head(x: Any, targets: int | None, classes: int | None) -> Any:
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs=OUTPUTS,
     streamable=True,
     references=("Yule 1927, doi:10.1098/rsta.1927.0007", "Bengio et al. 2003, jmlr.org/papers/v3/bengio03a"),
@@ -153,7 +150,7 @@ def fit_transitions(model: keras.Model, sequences: Sequence[Any], smoothing: flo
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs=OUTPUTS,
     streamable=True,
     references=("Zhang, Lipton, Li & Smola 2023, Dive into Deep Learning, 9.1, arXiv:2106.11342",),

@@ -2,13 +2,20 @@
 
 import keras
 
-from zoo.blocks import Pooling, logits_head, recurrent_stack, recurrent_summary, sequence_dropout, sequence_inputs
+from zoo.blocks import (
+    SEQUENCE,
+    Pooling,
+    logits_head,
+    recurrent_stack,
+    recurrent_summary,
+    scores_at_each_step,
+    sequence_inputs,
+)
 from zoo.cells import Cell, Merge
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
 from zoo.registry import register_model
 from zoo.specs import TaskShape
 
-INPUTS = {"features": "batch time features", "token_ids": "batch time < vocabulary"}
 REFERENCES = (
     "Schuster & Paliwal 1997, doi:10.1109/78.650093",
     "Graves & Schmidhuber 2005, doi:10.1016/j.neunet.2005.06.042",
@@ -17,7 +24,7 @@ REFERENCES = (
 
 @register_model(
     shape=TaskShape.MANY_TO_ONE,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch classes"},
     streamable=False,
     references=REFERENCES,
@@ -84,7 +91,7 @@ def bidirectional_classifier(
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
     streamable=False,
     references=REFERENCES,
@@ -144,5 +151,4 @@ def bidirectional_tagger(
     )
 
     # Head: (batch, time, width) -> (batch, time, classes)
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(x, classes), name="bidirectional_tagger")
+    return scores_at_each_step(inputs, x, classes, dropout=dropout, name="bidirectional_tagger")

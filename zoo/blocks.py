@@ -10,6 +10,25 @@ from zoo.layers import AttentionPooling, MaskedPooling
 Pooling = Literal["last", "mean", "max", "attention"]
 """How a sequence of states becomes one vector."""
 
+SEQUENCE = {"features": "batch time features", "token_ids": "batch time < vocabulary"}
+"""What `sequence_inputs` makes, as the registry names it."""
+
+
+def exactly_one(first: str, a: Any, second: str, b: Any) -> None:
+    """Checks that one of two optional fields is given.
+
+    Args:
+        first: How the first is called in the error.
+        a: Its value.
+        second: How the second is called.
+        b: Its value.
+
+    Raises:
+        ValueError: Both are None, or none is.
+    """
+    if (a is None) == (b is None):
+        raise ValueError(f"give exactly one of {first} and {second}, got {'neither' if a is None else 'both'}")
+
 
 def sequence_inputs(
     *, features: int | None, vocabulary: int | None, embedding: int, mask_value: float | None
@@ -29,9 +48,7 @@ def sequence_inputs(
     Raises:
         ValueError: Not exactly one of features and vocabulary is given, or `mask_value` is given for ids.
     """
-    if (features is None) == (vocabulary is None):
-        got = "neither" if features is None else "both"
-        raise ValueError(f"give exactly one of features= (vectors) and vocabulary= (token ids), got {got}")
+    exactly_one("features= (vectors)", features, "vocabulary= (token ids)", vocabulary)
     if vocabulary is not None:
         if mask_value is not None:
             raise ValueError(f"mask_value is for feature vectors, got {mask_value}; token id 0 is padding already")
@@ -134,3 +151,19 @@ def logits_head(x: Any, size: int) -> Any:
         softmax over many classes.
     """
     return keras.layers.Dense(size, dtype="float32", name="logits")(x)
+
+
+def scores_at_each_step(inputs: Any, x: Any, classes: int, *, dropout: float, name: str) -> keras.Model:
+    """Ends a model that names a class at each step.
+
+    Args:
+        inputs: The model's inputs.
+        x: (batch, time, width).
+        classes: Number of classes.
+        dropout: Share of what the logits are made of that is dropped.
+        name: The model's name.
+
+    Returns:
+        The model, to `logits` (batch, time, classes).
+    """
+    return keras.Model(inputs, logits_head(sequence_dropout(x, dropout, name="dropout"), classes), name=name)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import keras
 
-from zoo.blocks import logits_head, sequence_dropout, sequence_inputs
+from zoo.blocks import SEQUENCE, scores_at_each_step, sequence_dropout, sequence_inputs
 from zoo.cells import Cell, recurrent_layer
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
 from zoo.layers import DeepTransitionCell
@@ -12,12 +12,11 @@ from zoo.registry import register_model
 from zoo.specs import TaskShape
 
 Connections = Literal["plain", "residual", "skip"]
-INPUTS = {"features": "batch time features", "token_ids": "batch time < vocabulary"}
 
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
     streamable=True,
     references=(
@@ -88,8 +87,7 @@ def stacked_rnn(
 
     # Head: (batch, time, width) -> (batch, time, classes)
     top = keras.layers.Concatenate(name="levels")(levels) if connections == "skip" and levels[1:] else levels[-1]
-    top = sequence_dropout(top, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(top, classes), name="stacked_rnn")
+    return scores_at_each_step(inputs, top, classes, dropout=dropout, name="stacked_rnn")
 
 
 def _residual(level: Any, below: Any, i: int) -> Any:
@@ -100,7 +98,7 @@ def _residual(level: Any, below: Any, i: int) -> Any:
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
     streamable=True,
     references=("Pascanu et al. 2014, arXiv:1312.6026, figure 2a-c",),
@@ -167,5 +165,4 @@ def deep_transition_rnn(
         x = keras.layers.Dense(units, activation="tanh", name=f"to_output_{i}")(x)
 
     # Head: (batch, time, units) -> (batch, time, classes)
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(x, classes), name="deep_transition_rnn")
+    return scores_at_each_step(inputs, x, classes, dropout=dropout, name="deep_transition_rnn")

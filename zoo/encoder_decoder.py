@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from zoo.blocks import logits_head, sequence_dropout
+from zoo.blocks import logits_head, scores_at_each_step, sequence_dropout
 from zoo.cells import Cell
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
 from zoo.layers import AppendContext, GlobalAttention
@@ -87,8 +87,7 @@ def encoder_decoder(
     x = decode(x, decoder_mask, start, cell=cell, units=decoder_units, **rates)
 
     # Head: (batch, target_time, width) -> (batch, target_time, target_vocabulary)
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(x, target_vocabulary), name="encoder_decoder")
+    return scores_at_each_step(inputs, x, target_vocabulary, dropout=dropout, name="encoder_decoder")
 
 
 @register_model(
@@ -150,6 +149,8 @@ def attention_encoder_decoder(
         query: Which state of the decoder looks: the new one, after the step, or the last one, before it.
         input_feeding: Whether the decoder reads its last attentional vector with the next token; for the new state.
         return_attention: Whether the weights a_ts are an output too.
+            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
+            carries the trained weights over.
         embedding: Size of the vectors that stand for tokens.
         dropout: Share of what each layer reads that is dropped in training, the same features at every step.
         recurrent_dropout: Share of the previous state that is dropped in training.

@@ -2,7 +2,7 @@
 
 import keras
 
-from zoo.blocks import logits_head, recurrent_stack, sequence_dropout, sequence_inputs
+from zoo.blocks import SEQUENCE, logits_head, recurrent_stack, scores_at_each_step, sequence_dropout, sequence_inputs
 from zoo.cells import Cell
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
 from zoo.layers import FoldTime, TiedEmbedding, UnfoldTime
@@ -12,7 +12,7 @@ from zoo.specs import TaskShape
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs={"features": "batch time features", "token_ids": "batch time < vocabulary"},
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
     streamable=lambda config: not config["bidirectional"],
     references=(
@@ -75,8 +75,7 @@ def sequence_tagger(
     )
 
     # Head: (batch, time, width) -> (batch, time, classes)
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(x, classes), name="sequence_tagger")
+    return scores_at_each_step(inputs, x, classes, dropout=dropout, name="sequence_tagger")
 
 
 @register_model(
@@ -214,5 +213,4 @@ def frame_labeler(
     )
 
     # Head: (batch, time, width) -> (batch, time, classes)
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(frames, logits_head(x, classes), name="frame_labeler")
+    return scores_at_each_step(frames, x, classes, dropout=dropout, name="frame_labeler")

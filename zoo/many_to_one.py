@@ -2,13 +2,12 @@
 
 import keras
 
-from zoo.blocks import Pooling, logits_head, recurrent_summary, sequence_inputs
+from zoo.blocks import SEQUENCE, Pooling, logits_head, recurrent_summary, sequence_inputs
 from zoo.cells import Cell
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
 from zoo.registry import register_model
 from zoo.specs import Config, TaskShape
 
-INPUTS = {"features": "batch time features", "token_ids": "batch time < vocabulary"}
 REFERENCES = (
     "Elman 1990, doi:10.1207/s15516709cog1402_1",
     "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
@@ -25,7 +24,7 @@ def _keeps_its_past_in_states(config: Config) -> bool:
 
 @register_model(
     shape=TaskShape.MANY_TO_ONE,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch classes"},
     streamable=_keeps_its_past_in_states,
     references=REFERENCES,
@@ -92,7 +91,7 @@ def sequence_classifier(
 
 @register_model(
     shape=TaskShape.MANY_TO_ONE,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"predictions": "batch targets"},
     streamable=_keeps_its_past_in_states,
     references=REFERENCES,

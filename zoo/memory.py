@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from zoo.blocks import logits_head, sequence_inputs
+from zoo.blocks import SEQUENCE, logits_head, sequence_inputs
 from zoo.fields import NaturalNumber, PositiveInt, VocabularySize
 from zoo.layers.attention_memory_cell import AttentionMemoryCell
 from zoo.layers.feature_slice import FeatureSlice
@@ -13,8 +13,6 @@ from zoo.layers.memory_hops import MemoryHops, Tying
 from zoo.layers.ntm_cell import Controller, NTMCell
 from zoo.registry import register_model
 from zoo.specs import TaskShape
-
-SEQUENCE = {"features": "batch time features", "token_ids": "batch time < vocabulary"}
 
 
 @register_model(
@@ -53,7 +51,9 @@ def memory_network(
         memory_size: The most sentences that are remembered; older ones are forgotten.
         position_encoding: Whether a word's weight depends on its place in the sentence.
         tying: Which embeddings the hops share: each hop's output is the next one's input, or all hops have the same.
-        return_weights: Whether to give the weights of the sentences in each hop.
+        return_weights: Whether to give the weights of the sentences in each hop too.
+            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
+            carries the trained weights over.
 
     Returns:
         A model from `story` (batch, sentences, words) and `question` (batch, question_words) to `logits`
@@ -122,7 +122,9 @@ def neural_turing_machine(
         read_heads: Number of heads that read.
         write_heads: Number of heads that write.
         shift: The furthest that a head moves in one step.
-        return_weights: Whether to give where the heads looked.
+        return_weights: Whether to give where the heads looked too.
+            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
+            carries the trained weights over.
         embedding: Size of the vector that stands for a token.
         mask_value: Steps whose features all equal this value are padding and are skipped.
 
@@ -187,7 +189,9 @@ def attention_memory(
         classes: Number of classes, which is the number of logits at each step.
         units: Width of the state.
         slots: How many states are remembered.
-        return_weights: Whether to give where the model looked, the newest state last.
+        return_weights: Whether to give where the model looked too, the newest state last.
+            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
+            carries the trained weights over.
         embedding: Size of the vector that stands for a token.
         mask_value: Steps whose features all equal this value are padding and are skipped.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from zoo.blocks import exactly_one
 from zoo.fields import PositiveInt, Rate, VocabularySize
 from zoo.layers.tree_cell import Composition, TreeCell
 from zoo.layers.tree_lstm_cell import TreeLSTMCell
@@ -34,9 +35,7 @@ OUTPUTS = {"logits": "batch classes", "node_logits": "batch nodes classes if ret
 
 
 def _tree_inputs(features: int | None, vocabulary: int | None, embedding: int, arity: int) -> tuple[Any, Any]:
-    if (features is None) == (vocabulary is None):
-        got = "neither" if features is None else "both"
-        raise ValueError(f"give exactly one of features= (vectors) and vocabulary= (token ids), got {got}")
+    exactly_one("features= (vectors)", features, "vocabulary= (token ids)", vocabulary)
     if vocabulary is None:
         first = x = keras.Input((None, features), dtype="float32", name="features")
     else:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import keras
 
-from zoo.blocks import logits_head, recurrent_stack, sequence_dropout, sequence_inputs
+from zoo.blocks import SEQUENCE, logits_head, recurrent_stack, sequence_dropout, sequence_inputs
 from zoo.cells import Cell, recurrent_layer
 from zoo.fields import NaturalNumber, PositiveInt, Rate, Units, VocabularySize
 from zoo.layers import (
@@ -25,7 +25,7 @@ Feedback = Literal["given", "best", "sampled"]
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs={"features": "batch time features", "token_ids": "batch time < vocabulary"},
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes", "tags": "batch time < classes"},
     streamable=False,
     references=(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import keras
 
-from zoo.blocks import logits_head, sequence_dropout, sequence_inputs
+from zoo.blocks import SEQUENCE, scores_at_each_step, sequence_dropout, sequence_inputs
 from zoo.fields import Length, PositiveInt, Range, Rate, VocabularySize
 from zoo.layers import EveryNth, HoldSteps, LeakyCell, TimeSkipCell
 from zoo.registry import register_model
@@ -16,12 +16,11 @@ Delay = Annotated[int, Range(min=2)]
 """Steps that a connection skips; 1 is the plain recurrence."""
 Periods = Annotated[tuple[PositiveInt, ...], Length(1)]
 """How often each module ticks."""
-INPUTS = {"features": "batch time features", "token_ids": "batch time < vocabulary"}
 
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
     streamable=True,
     references=("Mozer 1992, NIPS 4", "Jaeger et al. 2007, doi:10.1016/j.neunet.2007.04.016"),
@@ -75,13 +74,12 @@ def leaky_rnn(
     x = keras.layers.RNN(cell, return_sequences=True, name="leaky")(x)
 
     # Head: (batch, time, units) -> (batch, time, classes)
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(x, classes), name="leaky_rnn")
+    return scores_at_each_step(inputs, x, classes, dropout=dropout, name="leaky_rnn")
 
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
     # A module is run over its own ticks only, so a single step doesn't say which modules tick.
     streamable=False,
@@ -147,13 +145,12 @@ def clockwork_rnn(
 
     # Head: (batch, time, modules x units) -> (batch, time, classes)
     x = keras.layers.Concatenate(name="modules")(held[::-1]) if held[1:] else held[0]
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(x, classes), name="clockwork_rnn")
+    return scores_at_each_step(inputs, x, classes, dropout=dropout, name="clockwork_rnn")
 
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
-    inputs=INPUTS,
+    inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
     streamable=True,
     references=("Lin, Horne, Tino & Giles 1996, doi:10.1109/72.548162", "El Hihi & Bengio 1996, NIPS 8"),
@@ -203,5 +200,4 @@ def time_skip_rnn(
     x = keras.layers.RNN(cell, return_sequences=True, name="time_skip")(x)
 
     # Head: (batch, time, units) -> (batch, time, classes)
-    x = sequence_dropout(x, dropout, name="dropout")
-    return keras.Model(inputs, logits_head(x, classes), name="time_skip_rnn")
+    return scores_at_each_step(inputs, x, classes, dropout=dropout, name="time_skip_rnn")

@@ -80,6 +80,10 @@ class TreeCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
     def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         """Takes one level: entries (batch, width, gates x units + arity + 1) and [states], (batch, nodes, state)."""
         (state,), width = states, self.gates * self.units
+        if keras.backend.backend() != "jax":  # which compiles for fixed shapes
+            # A level is as wide as the widest one of the batch: most have far fewer nodes, the root's has one.
+            count = ops.max(ops.sum(ops.cast(inputs[..., -1] > 0, "int32"), axis=1))
+            inputs = ops.take(inputs, ops.arange(ops.maximum(count, 1)), axis=1)
         numbers = ops.cast(inputs[..., width:], "int32")
         below, mine = numbers[..., :-1], numbers[..., -1:]
         z = ops.reshape(ops.cast(inputs[..., :width], self.compute_dtype), (-1, width))

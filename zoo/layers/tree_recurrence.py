@@ -16,6 +16,9 @@ class TreeRecurrence(keras.layers.Layer):  # type: ignore[misc]  # keras ships n
     (batch, levels, width). Node 0 is nobody, its state zero; the nodes of one level of a tree stand together in
     increasing order; zeros pad. A mask of the first input says which nodes read something.
 
+    A step is as wide as the widest tree of the batch at that level. XLA wants fixed widths: JAX runs every step at the
+    schedule's, and on TensorFlow `compile(jit_compile=True)` is an error; its default doesn't use XLA here.
+
     Outputs: the states h of the roots (batch, units), and of all nodes (batch, nodes, units).
     """
 
