@@ -1,6 +1,5 @@
 """Networks with an explicit memory: the equations, where they look, and tasks that need to look."""
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,7 +8,6 @@ import pytest
 
 import zoo
 from tests import reference_memory as reference
-from tests.zoo.exports import FORMATS, check_export
 from tests.zoo.support import build, outputs_of
 from zoo.layers import MemoryHops, NTMCell
 from zoo.layers.ntm_addressing import address
@@ -246,27 +244,3 @@ def test_impossible_memories_are_refused() -> None:
     with pytest.raises(ValueError, match="tying must be"):
         MemoryHops(5, 4, tying="none")  # type: ignore[arg-type]
     assert NTMCell(3, dtype="mixed_float16").compute_dtype == "float32"
-
-
-QUICK = {"memory_network": "tflite", "neural_turing_machine": "onnx", "attention_memory": "tflite"}
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_exports(name: str, tmp_path: Path) -> None:
-    check_export(name, {**zoo.get_spec(name).tiny, "return_weights": True}, QUICK[name], tmp_path, quick=True)
-
-
-CHANGES = {
-    "memory_network": {"tying": "layer_wise", "position_encoding": False},
-    "neural_turing_machine": {"controller": "feed_forward", "features": None, "vocabulary": 7},
-    "attention_memory": {"mask_value": -9.0},
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fmt", FORMATS)
-@pytest.mark.parametrize("changed", [False, True])
-@pytest.mark.parametrize("name", QUICK)
-def test_exports_to_every_format(name: str, changed: bool, fmt: str, tmp_path: Path) -> None:
-    fields = {**zoo.get_spec(name).tiny, **(CHANGES[name] if changed else {"return_weights": True})}
-    check_export(name, fields, fmt, tmp_path)

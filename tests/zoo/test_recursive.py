@@ -11,7 +11,6 @@ import export
 import zoo
 from benchmarks.trees import measure
 from tests import reference_trees as reference
-from tests.zoo.exports import FORMATS, check_export
 from tests.zoo.support import build, outputs_of
 from tests.zoo.tree_inputs import random_tree
 from zoo.layers import TreeLSTMCell
@@ -199,23 +198,6 @@ def test_half_precision_keeps_the_numbers_of_the_nodes() -> None:
     half.set_weights(full.get_weights())
     inputs = pack_trees([tree])
     np.testing.assert_allclose(outputs_of(half, inputs)["logits"], outputs_of(full, inputs)["logits"], atol=2e-2)
-
-
-QUICK = {"tree_rnn": "tflite", "tree_lstm": "onnx"}
-
-
-@NAMES
-def test_exports(name: str, tmp_path: Path) -> None:
-    check_export(name, dict(zoo.get_spec(name).tiny), QUICK[name], tmp_path, quick=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fmt", FORMATS)
-@NAMES
-@COMPOSITIONS
-def test_exports_to_every_format(name: str, composition: str, fmt: str, tmp_path: Path) -> None:
-    fields = {"vocabulary": 7, "classes": 2, "units": 3, "composition": composition, "return_nodes": True}
-    check_export(name, fields, fmt, tmp_path)
 
 
 def test_an_exported_file_reads_real_trees(tmp_path: Path) -> None:

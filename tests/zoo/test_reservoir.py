@@ -9,7 +9,6 @@ import pytest
 
 import zoo
 from tests import reference_reservoir as reference
-from tests.zoo.exports import FORMATS, check_export
 from tests.zoo.support import build, call
 from zoo import reservoir
 from zoo.layers import EchoStateCell, LiquidStateCell
@@ -340,18 +339,3 @@ def test_impossible_cells_are_refused() -> None:
 
 def test_the_liquid_stays_in_float32() -> None:
     assert LiquidStateCell(5, dtype="mixed_float16").compute_dtype == "float32"
-
-
-QUICK = {"echo_state_network": "tflite", "liquid_state_machine": "onnx"}
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_exports(name: str, tmp_path: Path) -> None:
-    check_export(name, dict(zoo.get_spec(name).tiny), QUICK[name], tmp_path, quick=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fmt", FORMATS)
-@pytest.mark.parametrize("name", QUICK)
-def test_exports_to_every_format(name: str, fmt: str, tmp_path: Path) -> None:
-    check_export(name, {**zoo.get_spec(name).tiny, "mask_value": -9.0}, fmt, tmp_path)
