@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from export.stream_scope import Scope, refuse
+from export.stream_scope import Scope, entered, refuse
 from export.stream_windows import changed, valid_mask, with_past
 from export.tensors import dims
 
@@ -49,7 +49,7 @@ def self_attention(
     distance = tf.range(past + steps)[tf.newaxis] - tf.range(steps)[:, tf.newaxis]
     band = (distance >= 0) & (distance <= past)
     mask = band[tf.newaxis] & (seen > 0)[:, tf.newaxis]
-    with changed(layer, _sliding_window=None):
+    with entered(None), changed(layer, _sliding_window=None):
         return call(query, values, *keys, attention_mask=mask, use_causal_mask=False, **kwargs)
 
 

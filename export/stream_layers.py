@@ -74,8 +74,7 @@ def _operation_call(original: Callable[..., Any]) -> Callable[..., Any]:
 def _run(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) -> Any:
     timing = scope.frame.timing
     if scope.passive or timing is None or timing.folded:  # without a timing: no sequence that goes on
-        closed = isinstance(op, _CLOSED) or not getattr(op, "_layers", None)
-        with entered(None if closed else scope):
+        with entered(scope if _holds_layers(op) else None):
             return call(*args, **kwargs)
     return _handler_of(scope, op)(scope, op, call, *args, **kwargs)
 
@@ -83,7 +82,16 @@ def _run(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) -> Any:
 def is_known(op: Any) -> bool:
     """Whether it is known how this kind of layer or op runs chunk by chunk."""
     own = hasattr(op, "stream_call") or hasattr(op, "time_window")
-    return own or any(base in HANDLERS for base in type(op).__mro__) or bool(getattr(op, "_layers", None))
+    return own or _kind(op) is not None or _holds_layers(op)
+
+
+def _kind(op: Any) -> Handler | None:
+    return next((HANDLERS[base] for base in type(op).__mro__ if base in HANDLERS), None)
+
+
+def _holds_layers(op: Any) -> bool:
+    """Whether an op is but the layers inside it; what the known kinds hold inside is no business of the stream's."""
+    return bool(getattr(op, "_layers", None)) and _kind(op) is None
 
 
 def _handler_of(scope: Scope, layer: Any) -> Handler:
@@ -93,10 +101,7 @@ def _handler_of(scope: Scope, layer: Any) -> Handler:
         return _own_memory
     if hasattr(layer, "time_window"):
         return windows.own_window
-    for base in type(layer).__mro__:
-        if base in HANDLERS:
-            return HANDLERS[base]
-    return _by_itself
+    return _kind(layer) or _by_itself
 
 
 def _found_window(scope: Scope, op: Any, call: Handler, *args: Any, **kwargs: Any) -> Any:
@@ -123,7 +128,7 @@ def only_sequence(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) 
 
 
 def _by_itself(scope: Scope, layer: Any, call: Handler, *args: Any, **kwargs: Any) -> Any:
-    if getattr(layer, "_layers", None):
+    if _holds_layers(layer):
         return call(*args, **kwargs)
     with entered(None):  # what a layer without layers does is one thing
         outputs = call(*args, **kwargs)
@@ -161,12 +166,24 @@ def _own_memory(scope: Scope, layer: Any, call: Handler, x: Any, **kwargs: Any) 
     flat = keras.tree.flatten(initial)
     suffixes = ["state"] if len(flat) == 1 else [f"state_{k}" for k in range(len(flat))]
     names = [scope.name(layer, suffix) for suffix in suffixes]
-    before = [scope.read(name, value) for name, value in zip(names, flat, strict=True)]
-    with entered(None):
-        outputs, after = layer.stream_call(x, keras.tree.pack_sequence_as(initial, before))
-    for name, value in zip(names, keras.tree.flatten(after), strict=True):
+    state = [scope.read(name, value) for name, value in zip(names, flat, strict=True)]
+    valid = windows.valid_mask(scope, layer, x)
+    if valid is not None and x.shape[1] is None:
+        raise refuse(layer, "steps come before its first one, and a chunk of any length can't be cut there")
+    outputs: list[Any] = []
+    # One by one where some steps come before its first one: at those, nothing happened.
+    for part in [x] if valid is None else tf.split(x, x.shape[1], axis=1):
+        with entered(None):
+            y, after = layer.stream_call(part, keras.tree.pack_sequence_as(initial, state))
+        new = keras.tree.flatten(after)
+        if valid is not None:
+            now = valid[:, len(outputs)]
+            new = [where(now, a, b) for a, b in zip(new, state, strict=True)]
+        state = new
+        outputs.append(y)
+    for name, value in zip(names, state, strict=True):
         scope.write(name, value)
-    return outputs
+    return outputs[0] if valid is None else tf.concat(outputs, axis=1)
 
 
 def _recurrent(scope: Scope, layer: keras.layers.RNN, call: Handler, *args: Any, **kwargs: Any) -> Any:
@@ -264,8 +281,6 @@ def _no_length_check(original: Callable[..., Any]) -> Callable[..., Any]:
     return assert_input_compatibility
 
 
-# What these hold inside is no business of the stream's.
-_CLOSED = (keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
 _FORGETS = "it needs the whole sequence at once"
 HANDLERS: dict[type, Handler] = {
     keras.layers.RNN: _recurrent,

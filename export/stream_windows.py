@@ -48,23 +48,22 @@ def stream_window(scope: Scope, layer: Any, window: Window, x: tf.Tensor, run: C
     left = window.left + credit
     if left >= window.size and left > 0:
         raise refuse(layer, f"{left} zeros stand before the first step, but it sees {window.size} steps only")
-    delay = -(-max(0, window.size - left - window.stride) // window.stride)
-    incoming = max(0, timing.warmup)
-    shift = -incoming % window.stride  # so that the first window starts at a multiple of the stride
+    incoming, stride = max(0, timing.warmup), window.stride
+    # Whole window j starts at step j * stride - left behind the warm-up, and is complete in this many chunks more:
+    warmup = -(-(incoming + window.size - left - stride) // stride)
     if incoming and left:
         x = tf.where(_valid_steps(scope, layer, x, incoming), x, tf.zeros_like(x))
-    past = (delay + window.skipped) * window.stride + shift + (0 if window.skipped else left)
+    past = warmup * stride - incoming + (credit + window.skipped * stride if window.skipped else left)
     steps = dims(x)[1]
-    x = with_past(scope, scope.name(layer, "past"), x, past)
-    outputs = run(x)[:, window.skipped : window.skipped + steps // window.stride]
-    warmup = (incoming + shift) // window.stride + delay
-    scope.frame.result = [Timing(timing.rate / window.stride, warmup)]
+    x = with_past(scope, scope.name(layer, "past"), x, past) if past > 0 else x[:, -past:]
+    outputs = run(x)[:, window.skipped : window.skipped + steps // stride]
+    scope.frame.result = [Timing(timing.rate / stride, warmup)]
     return outputs
 
 
 def with_past(scope: Scope, name: str, x: tf.Tensor, past: int) -> tf.Tensor:
     """The last steps before the chunk, then the chunk: (batch, past + steps, ...). Keeps the last for the next one."""
-    if past == 0:
+    if not past:
         return x
     shape = dims(x)
     before = scope.read(name, tf.zeros([shape[0], past, *shape[2:]], x.dtype))
