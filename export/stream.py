@@ -246,6 +246,15 @@ class _SavedModel:
 _BACKENDS: dict[str, Any] = {"tflite": _Tflite, "onnx": _Onnx, "saved_model": _SavedModel}
 
 
+def holds_step(path: Path) -> bool:
+    """Whether an artifact was exported with `streaming=True`."""
+    try:
+        _load(path, 1)
+    except ArtifactError:
+        return False
+    return True
+
+
 def _load(path: str | os.PathLike[str], threads: int) -> tuple[StepBackend, dict[str, Any]]:
     path = Path(path)
     if not path.exists():

@@ -25,6 +25,7 @@ from export.quality import Evaluate, metric_drop
 from export.quantization_tflite import CALIBRATED
 from export.reference import Reference
 from export.runtimes import Runtime, load_runtime
+from export.stream import holds_step
 from export.trace import Traced, trace
 from export.verify_report import OutputReport, VerifyReport, compare_output
 
@@ -48,6 +49,8 @@ def verify(
 ) -> VerifyReport:
     """Compares an artifact with its Keras model on random inputs that neither has seen.
 
+    A step artifact is fed in odd chunks, and must give what the model gives on the whole sequence.
+
     Args:
         model: The Keras model.
         artifact: An `Artifact`, or the path of one.
@@ -70,6 +73,11 @@ def verify(
     """
     path = Path(getattr(artifact, "path", artifact))
     load_runtime(path)  # an unreadable file is said before the model is traced
+    if holds_step(path):
+        from export import stream_verify, streaming  # they stand on this module
+
+        step = streaming.to_streaming(model, input_signature=input_signature)
+        return stream_verify.compare_stream(step, path, format_of(path))
     traced = trace(model, Lowering(LoopEngine(collect_in_array)), input_signature)
     grid = {"batch": tuple(batch), "seed": seed, **({"time": tuple(time)} if time else {})}
     return compare(

@@ -1,6 +1,7 @@
 """`seqzoo export MODEL.keras`: any Keras model as files that run elsewhere."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,16 @@ class Export(Command):
     """The formats; where none are given, all that have the precision."""
     out: Path = Path("exports")
     """The folder; gets model.tflite and so on, and a manifest.json."""
+    streaming: bool = False
+    """Write a step model, which takes a sequence chunk by chunk and hands its states in and out; docs/streaming.md."""
+    chunk: int | None = None
+    """Steps of input that one call of the step takes; by default as few as give an output."""
+    metadata: Path | None = None
+    """What the user of the files needs besides, a .json file: labels, vocabulary, normalisation, sample_rate ..."""
+    opset: int = 18
+    """ONNX's operator set."""
+    require_native: bool = False
+    """Fail where a recurrent layer has no native form in the format."""
     precision: Precision = "float32"
     """How many bits weights (float16, int8) or activations too (int8_full, int16x8) have; docs/quantization.md."""
     calibration: Path | None = None
@@ -41,7 +52,7 @@ class Export(Command):
         """Exports to one format after the other; goes on where one fails."""
         from recipes.loading import load_model
 
-        evaluate = self._evaluate()
+        evaluate, metadata = self._evaluate(), self._metadata()
         model = load_model(self.model)
         rows, failures = [], []
         for name in dict.fromkeys(self.to or self._formats()):
@@ -52,6 +63,11 @@ class Export(Command):
                         model,
                         self.out,
                         format=name,
+                        streaming=self.streaming,
+                        chunk=self.chunk,
+                        metadata=metadata,
+                        opset=self.opset,
+                        require_native=self.require_native,
                         precision=self.precision,
                         calibration=self.calibration,
                         evaluate=evaluate,
@@ -72,6 +88,19 @@ class Export(Command):
 
     def _formats(self) -> list[str]:
         return [name for name, fmt in export.FORMATS.items() if self.precision in fmt.tolerance]
+
+    def _metadata(self) -> dict[str, Any]:
+        if self.metadata is None:
+            return {}
+        try:
+            metadata = json.loads(self.metadata.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecipeError(f"cannot read {self.metadata}: {error.strerror}") from error
+        except ValueError as error:
+            raise RecipeError(f"{self.metadata} is not JSON: {error}") from error
+        if not isinstance(metadata, dict):
+            raise RecipeError(f'{self.metadata} holds no JSON object, such as {{"labels": ["yes", "no"]}}')
+        return metadata
 
     def _evaluate(self) -> Any:
         if self.data is None:
