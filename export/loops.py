@@ -94,7 +94,7 @@ class LoopEngine:
 
     def __call__(self, run: CellRun) -> tuple[tf.Tensor | None, tf.Tensor, States]:
         """Runs the loop; see `recurrence.Engine`."""
-        step, project = _parts(run, self._product)
+        step, project = parts(run, self._product)
         loop = Loop(step, project, run.xs, run.states, run.count, run.keep_states)
         if type(run.cell) in _HOIST:  # the output is the first state
             output = tf.TensorSpec([run.xs.shape[1], run.cell.units], run.states[0].dtype)
@@ -112,13 +112,7 @@ class LoopEngine:
         return None, last, states
 
 
-def split(run: CellRun) -> tuple[Step, tf.Tensor]:
-    """-> (the part of the cell that stays in the loop, what it takes of each step)."""
-    step, project = _parts(run, flat_product)
-    return step, project(run.xs)
-
-
-def _parts(run: CellRun, product: Product) -> tuple[Step, Projection]:
+def parts(run: CellRun, product: Product) -> tuple[Step, Projection]:
     """-> (the part of the cell that stays in the loop, what all steps can do at once before it)."""
     if type(run.cell) in _HOIST:
         hoisted = _HOIST[type(run.cell)](run.cell)
