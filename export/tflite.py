@@ -81,6 +81,7 @@ def run_converter(converter: Any, quantizer: TfliteQuantizer | None = None) -> b
         ExportError: The model needs an op that LiteRT lacks.
     """
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.exclude_conversion_metadata = True  # it would be dropped below; writing it takes a second
     if quantizer is not None:
         quantizer.configure(converter)
     try:
@@ -117,7 +118,9 @@ def _finish(content: bytes, signatures: dict[str, Traced], metadata: dict[str, s
         raise ExportError(f"the LiteRT converter could not write its temporary files into {tempfile.gettempdir()!r}")
     drop_unused_variables(model)
     _strip(model)
-    _put_first(model, next(iter(signatures)))
+    order = list(signatures)
+    model.signatureDefs.sort(key=lambda entry: order.index(entry.signatureKey.decode()))
+    _put_first(model, order[0])
     for signature in model.signatureDefs:
         arguments = signatures[signature.signatureKey.decode()].arguments
         names = {argument.encode(): name.encode() for name, argument in arguments.items()}
