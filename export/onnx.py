@@ -20,6 +20,7 @@ from export import onnx_spectral
 from export.errors import ExportError, first_line
 from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
 from export.ports import named_axes
+from export.tflite_ops import PRODUCTS
 from export.trace import Traced
 
 # The newest opset that tf2onnx writes; later ones go through onnx's own converter.
@@ -31,7 +32,9 @@ _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 def lowering() -> OnnxLowering:
     """Recurrent layers as ONNX operators."""
-    return OnnxLowering()
+    made = OnnxLowering()
+    made.patches = PRODUCTS
+    return made
 
 
 def convert(traced: Traced, engine: OnnxEngine, metadata: dict[str, str], opset: int = _TF2ONNX_OPSET) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from keras.src.backend.tensorflow import nn
+from keras.src.backend.tensorflow import nn, numpy
 
 
 def _softplus(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,8 +38,25 @@ def _apply_masks(original: Callable[..., Any]) -> Callable[..., Any]:
     return apply_masks
 
 
+def _matmul(original: Callable[..., Any]) -> Callable[..., Any]:
+    def matmul(x1: Any, x2: Any) -> Any:
+        if not all(isinstance(x, tf.Tensor) or hasattr(x, "value") for x in (x1, x2)):
+            return original(x1, x2)
+        a, b = tf.convert_to_tensor(x1), tf.convert_to_tensor(x2)
+        if a.dtype != b.dtype or not a.dtype.is_floating or b.shape.rank != 2 or (a.shape.rank or 0) < 3:
+            return original(x1, x2)
+        # Keras flattens the rows and unfolds them again, which takes ten ops where the batch is dynamic; the converter
+        # makes one FULLY_CONNECTED of a product of any rank.
+        return tf.matmul(a, b)
+
+    return matmul
+
+
+# What ONNX's MatMul does better in one piece as well.
+PRODUCTS: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {(numpy, "matmul"): _matmul}
 PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     (nn, "softplus"): _softplus,
     (nn, "log_sigmoid"): _log_sigmoid,
     (nn, "_apply_masks"): _apply_masks,
+    **PRODUCTS,
 }

@@ -62,13 +62,14 @@ def beam_search(
     n_best: int = 1,
     length_penalty: float = 0.0,
     early_stop: bool = True,
+    limits: Any = None,
 ) -> Hypotheses:
     """Keeps the best few beginnings at each step; ended ones compete on, and keep their place while they are best.
 
     Equation:
         score(y) = log p(y) / lp(y), lp(y) = ((5 + |y|) / 6)^length_penalty (Wu et al. 2016, equation 14)
 
-    A sequence counts when it has ended, or reached max_length. With beam_width 1 this is greedy decoding; with a beam
+    A sequence counts when it has ended, or reached its limit. With beam_width 1 this is greedy decoding; with a beam
     as wide as there are sequences, it is exhaustive search.
 
     Args:
@@ -83,6 +84,7 @@ def beam_search(
         length_penalty: 0 ranks by log p; more favours longer sequences.
         early_stop: Whether to end as soon as nothing that is unfinished can still reach the n best: this changes how
             long the search takes, not what it finds.
+        limits: (batch,) int32, how many tokens each row gets at most, from 1 to max_length; None: max_length.
 
     Returns:
         The n best sequences of each row. arXiv:1609.08144.
@@ -95,6 +97,8 @@ def beam_search(
         raise ValueError(f"n_best must be from 1 to beam_width={beam_width}, got {n_best}")
     if length_penalty < 0:
         raise ValueError(f"length_penalty must be at least 0, got {length_penalty}")
+
+    most = None if limits is None else ops.maximum(ops.expand_dims(ops.cast(limits, "int32"), 1), 1)
 
     def penalty(lengths: Any) -> Any:
         return ((5.0 + ops.cast(lengths, "float32")) / 6.0) ** length_penalty
@@ -111,7 +115,10 @@ def beam_search(
         return ops.logical_and(beams.t < max_length, ops.logical_not(ops.all(settled)))
 
     def body(*carried: Any) -> tuple[Any, ...]:
-        return tuple(_advance(step, Beams(*carried), beam_width, end_id, padding, penalty))
+        beams = _advance(step, Beams(*carried), beam_width, end_id, padding, penalty)
+        if most is not None:
+            beams = beams._replace(ended=ops.logical_or(beams.ended, beams.lengths >= most))
+        return tuple(beams)
 
     beams = Beams(*ops.while_loop(unfinished, body, tuple(_first(token_ids, states, beam_width, max_length))))
     return Hypotheses(*(part[:, :n_best] for part in (beams.written, beams.lengths, beams.total, beams.scores)))

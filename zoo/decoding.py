@@ -21,7 +21,6 @@ import keras
 from keras import ops
 
 from zoo.beam_search import Hypotheses, beam_search
-from zoo.indexing import largest
 from zoo.randomness import derive, uniform
 from zoo.stepping import States, Stepper
 from zoo.tokens import IMPOSSIBLE, check_limits, filled, log_probabilities
@@ -63,7 +62,14 @@ class Sampled(NamedTuple):
 
 
 def greedy(
-    step: Step, token_ids: Any, states: States, *, max_length: int, end_id: int | None = None, padding: int | None = 0
+    step: Step,
+    token_ids: Any,
+    states: States,
+    *,
+    max_length: int,
+    end_id: int | None = None,
+    padding: int | None = 0,
+    limits: Any = None,
 ) -> Decoded:
     """Writes the likeliest token at each step.
 
@@ -74,6 +80,7 @@ def greedy(
         max_length: How many tokens to write at most.
         end_id: The token after which a row has ended; None: every row is written to max_length.
         padding: A token that is never written, because it stands for padding; None: every token can be.
+        limits: (batch,) int32, how many tokens each row gets at most, from 1 to max_length; None: max_length.
 
     Returns:
         What was written.
@@ -82,7 +89,7 @@ def greedy(
         ValueError: max_length is less than 1, or the end is the padding.
     """
     check_limits(max_length, end_id, padding)
-    return _write(step, token_ids, states, lambda logits, _: largest(logits), max_length, end_id, padding)
+    return _write(step, token_ids, states, _likeliest, max_length, end_id, padding, limits)
 
 
 def sample(
@@ -94,9 +101,10 @@ def sample(
     max_length: int,
     end_id: int | None = None,
     padding: int | None = 0,
-    temperature: float = 1.0,
+    temperature: Any = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    limits: Any = None,
 ) -> Sampled:
     """Draws each token from the model's distribution, perhaps sharpened or cut.
 
@@ -112,9 +120,11 @@ def sample(
         max_length: How many tokens to write at most.
         end_id: The token after which a row has ended; None: every row is written to max_length.
         padding: A token that is never written, because it stands for padding; None: every token can be.
-        temperature: Divides the logits; towards 0 the likeliest token takes all, and 0 is greedy.
+        temperature: Divides the logits; towards 0 the likeliest token takes all, and 0 is greedy. A number, or a tensor
+            (batch,) with one for each row, of which those below 0 count as 0.
         top_k: How many of the likeliest tokens can be drawn; None: all.
         top_p: How much probability the tokens hold that can be drawn; None: all.
+        limits: (batch,) int32, how many tokens each row gets at most, from 1 to max_length; None: max_length.
 
     Returns:
         What was drawn, and the seeds for the next draw.
@@ -127,12 +137,8 @@ def sample(
     seed = ops.cast(ops.convert_to_tensor(seed), "int32")
     if len(seed.shape) == 0:
         seed = derive(seed, ops.cumsum(ops.ones_like(ops.cast(token_ids, "int32"))))
-
-    def draw(logits: Any, t: Any) -> Any:
-        return draw_token(logits / temperature, uniform(seed, t), top_k, top_p)
-
-    choose = draw if temperature > 0 else lambda logits, _: largest(logits)
-    written = _write(step, token_ids, states, choose, max_length, end_id, padding)
+    choose = _drawing(seed, temperature, top_k, top_p)
+    written = _write(step, token_ids, states, choose, max_length, end_id, padding, limits)
     return Sampled(*written, derive(seed, max_length))
 
 
@@ -152,22 +158,18 @@ def prime(step: Step, token_ids: Any, states: States, *, padding: int | None = 0
     token_ids = ops.cast(token_ids, "int32")
     valid = ops.ones_like(token_ids, dtype="bool") if padding is None else ops.not_equal(token_ids, padding)
     places = ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
-    last = ops.max(ops.where(valid, places, ops.zeros_like(places)), axis=1)
+    last = ops.max(ops.where(valid, places, 0), axis=1, keepdims=True)
+    # -1 where there is nothing to read: the loop asks for one number a row and step.
+    unread = ops.where(ops.logical_and(valid, places < last), token_ids, -1)
 
     def read(t: Any, states: States) -> tuple[Any, States]:
-        token = _at(token_ids, t, places)
-        reading = ops.logical_and(_at(ops.cast(valid, "int32"), t, places) > 0, t < last)
-        _, after = step(token, states)
-        return t + 1, keras.tree.map_structure(lambda new, old: where_row(reading, new, old), after, states)
+        token = ops.sum(ops.where(places == t, unread, 0), axis=1)  # unread[:, t], without an op whose index is static
+        _, after = step(ops.maximum(token, 0), states)
+        return t + 1, keras.tree.map_structure(lambda new, old: where_row(token >= 0, new, old), after, states)
 
     steps = ops.max(last)
     _, states = ops.while_loop(lambda t, _: t < steps, read, (ops.zeros_like(steps), states))
-    return ops.sum(token_ids * ops.cast(places == last[:, None], "int32"), axis=1), states
-
-
-def _at(values: Any, t: Any, places: Any) -> Any:
-    """values[:, t], without an op whose index has to be static."""
-    return ops.sum(ops.where(places == t, values, ops.zeros_like(values)), axis=1)
+    return ops.sum(ops.where(places == last, token_ids, 0), axis=1), states
 
 
 def where_row(condition: Any, new: Any, old: Any) -> Any:
@@ -184,40 +186,73 @@ def where_row(condition: Any, new: Any, old: Any) -> Any:
     return ops.where(ops.reshape(condition, (-1, *[1] * (len(old.shape) - 1))), new, old)
 
 
+# (scores (batch, vocabulary) without padding, scores, t) -> (the next token, its log p), both (batch, 1)
+_Choose = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
 def _write(
     step: Step,
     token_ids: Any,
     states: States,
-    choose: Callable[[Any, Any], Any],
+    choose: _Choose,
     max_length: int,
     end_id: int | None,
     padding: int | None,
+    limits: Any,
 ) -> Decoded:
-    """The loop that greedy decoding and sampling share; `choose(logits, t)` names the next token of each row."""
-    token = ops.cast(token_ids, "int32")
-    zeros = ops.zeros_like(token)
-    places = ops.arange(max_length, dtype="int32")[None]
+    """The loop that greedy decoding and sampling share.
 
-    def body(t: Any, token: Any, states: States, written: Any, lengths: Any, total: Any, ended: Any) -> tuple[Any, ...]:
+    Run token by token at batch 1, each op costs as much as a gate of the model: a row that has ended writes on, and
+    what it wrote too much is taken away after the loop. Its length alone tells whether a row has ended.
+    """
+    token = ops.cast(token_ids, "int32")
+    zeros = ops.zeros_like(ops.expand_dims(token, 1))
+    places = ops.expand_dims(ops.arange(max_length, dtype="int32"), 0)
+    lengths = zeros + max_length
+    if limits is not None:
+        lengths = ops.clip(ops.expand_dims(ops.cast(limits, "int32"), 1), 1, max_length)
+
+    def body(t: Any, token: Any, states: States, written: Any, lengths: Any, total: Any) -> tuple[Any, ...]:
         logits, states = step(token, states)
         scores = log_probabilities(logits)
         allowed = scores if padding is None else scores + IMPOSSIBLE * filled(scores, padding)
-        token = ops.where(ended, zeros, choose(allowed, t))
-        gain = ops.sum(ops.where(filled(scores, token) > 0, scores, ops.zeros_like(scores)), axis=-1)
-        written = ops.where(places == t, token[:, None], written)
-        lengths = lengths + ops.cast(ops.logical_not(ended), "int32")
-        total = total + ops.where(ended, ops.zeros_like(gain), gain)
+        token, gain = choose(allowed, scores, t)
+        written = ops.where(places == t, token, written)
+        total = total + ops.where(lengths > t, gain, 0.0)
         if end_id is not None:
-            ended = ops.logical_or(ended, token == end_id)
-        return t + 1, token, states, written, lengths, total, ended
+            lengths = ops.minimum(lengths, ops.where(token == end_id, t + 1, max_length))
+        return t + 1, ops.reshape(token, (-1,)), states, written, lengths, total
 
     def unfinished(t: Any, *others: Any) -> Any:
-        return ops.logical_and(t < max_length, ops.logical_not(ops.all(others[-1])))
+        return t < ops.max(others[-2])
 
-    never = ops.zeros_like(token, dtype="bool")
-    first = (ops.zeros((), "int32"), token, states, zeros[:, None] * places, zeros, ops.cast(zeros, "float32"), never)
-    _, _, _, written, lengths, total, _ = ops.while_loop(unfinished, body, first)
-    return Decoded(written, lengths, total)
+    first = (ops.zeros((), "int32"), token, states, zeros * places, lengths, ops.cast(zeros, "float32"))
+    _, _, _, written, lengths, total = ops.while_loop(unfinished, body, first)
+    return Decoded(ops.where(places < lengths, written, 0), *(ops.squeeze(each, 1) for each in (lengths, total)))
+
+
+def _likeliest(allowed: Any, scores: Any, t: Any) -> tuple[Any, Any]:
+    gain, token = ops.top_k(allowed, 1)
+    return ops.cast(token, "int32"), gain
+
+
+def _drawing(seed: Any, temperature: Any, top_k: int | None, top_p: float | None) -> _Choose:
+    fixed = isinstance(temperature, (int, float))
+    if fixed and temperature == 0:
+        return _likeliest
+    divisor = temperature
+    if not fixed:
+        rows = ops.expand_dims(ops.cast(temperature, "float32"), 1)
+        divisor = ops.where(rows > 0, rows, 1.0)
+
+    def draw(allowed: Any, scores: Any, t: Any) -> tuple[Any, Any]:
+        token = ops.expand_dims(draw_token(allowed / divisor, uniform(seed, t), top_k, top_p), 1)
+        if not fixed:
+            token = ops.where(rows > 0, token, _likeliest(allowed, scores, t)[0])
+        chosen = filled(scores, ops.squeeze(token, 1)) > 0
+        return token, ops.sum(ops.where(chosen, scores, 0.0), axis=-1, keepdims=True)
+
+    return draw
 
 
 def draw_token(logits: Any, chance: Any, top_k: int | None = None, top_p: float | None = None) -> Any:
@@ -251,8 +286,8 @@ def draw_token(logits: Any, chance: Any, top_k: int | None = None, top_p: float 
     return rank if ids is None else ops.sum(ops.cast(ids, "int32") * ops.cast(place == rank[:, None], "int32"), axis=-1)
 
 
-def _check_cut(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    if not (math.isfinite(temperature) and temperature >= 0):
+def _check_cut(temperature: Any, top_k: int | None, top_p: float | None) -> None:
+    if isinstance(temperature, (int, float)) and not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be a number of at least 0, got {temperature!r}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k!r}")

@@ -14,6 +14,7 @@ def generator(
     max_length: int,
     start_id: int | None = None,
     end_id: int | None = None,
+    limited: bool = False,
     **settings: Any,
 ) -> keras.Model:
     """Makes a model that writes whole sequences.
@@ -29,12 +30,15 @@ def generator(
         start_id: The token that each row starts from. None: the model takes prompts, as its input for tokens; each
             holds one token at least and may be padded on either side.
         end_id: The token after which a row has ended; None: every row is written to max_length.
+        limited: Whether there is an input `max_tokens` (batch,) int32: how many tokens each row gets at most, from 1
+            to max_length.
         **settings: Further arguments of `zoo.decoding.beam_search` (`beam_width` among them) or `zoo.decoding.sample`.
 
     Returns:
-        A model from the inputs of the model, without its tokens where there is a start token, and `seed` (batch,) to
-        sample, to a dictionary: `generated_ids` (batch, max_length), `lengths` and `log_probabilities` (batch,); of
-        beam search each with an axis n_best after the batch, and `scores`; of sampling also `next_seed`.
+        A model from the inputs of the model, without its tokens where there is a start token, and to sample `seed`
+        (batch,) int32 and, unless it is among the settings, `temperature` (batch,) float32, to a dictionary:
+        `generated_ids` (batch, max_length), `lengths` and `log_probabilities` (batch,); of beam search each with an
+        axis n_best after the batch, and `scores`; of sampling also `next_seed`.
 
     Raises:
         ValueError: The model can't be run token by token, has no input but its tokens and no prompt either, or the way
@@ -47,8 +51,10 @@ def generator(
         for tensor in model.inputs
         if prompted or tensor.name != layer.stepper.token_input
     }
-    if way == "sample":
-        inputs["seed"] = keras.Input(shape=(), dtype="int32", name="seed")
     if not inputs:
         raise ValueError(f"{model.name} has no input but its tokens: leave start_id out, and give prompts")
+    controls = {"max_tokens": "int32"} if limited else {}
+    if way == "sample":
+        controls |= {"seed": "int32"} | ({} if "temperature" in settings else {"temperature": "float32"})
+    inputs |= {name: keras.Input(shape=(), dtype=dtype, name=name) for name, dtype in controls.items()}
     return keras.Model(inputs, layer(inputs), name=f"{model.name}_{way}")

@@ -6,10 +6,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from zoo.layers import AttentionRNN
+from zoo.layers import AttentionRNN, TiedEmbedding
 
 TOKEN_INPUTS = ("token_ids", "decoder_token_ids")
 """What the input that a model writes its own output to is called."""
+# They take one step without an axis of time as well: fewer ops in a loop. Exact types, since a subclass may not.
+_WITHOUT_TIME = (keras.layers.Dense, keras.layers.Dropout, keras.layers.Embedding, TiedEmbedding)
 States = Any
 """Nested tuples of tensors, the batch in front of each."""
 
@@ -91,17 +93,28 @@ class Stepper:
         """
         constants, recurrent = states
         values = {id(tensor): value for tensor, value in zip(self._constants, constants, strict=True)}
-        values[id(self._token)] = ops.expand_dims(ops.cast(token_ids, self._token.dtype), 1)
+        token_ids = ops.cast(token_ids, self._token.dtype)
+        values[id(self._token)] = _as_sequence(token_ids)
+        single = {id(self._token): token_ids}  # the same without the axis of time, where a layer gave it so
         remaining, after = list(recurrent), []
         for node in self._during:
-            args, kwargs = node.arguments.fill_in(values)
             if isinstance(node.operation, keras.layers.RNN):
-                outputs, new = _step(node.operation, args, remaining.pop(0))
+                args, _ = node.arguments.fill_in(values)
+                x = single.get(id(node.input_tensors[0]))
+                outputs, new, output = _step(node.operation, args, args[0][:, 0] if x is None else x, remaining.pop(0))
                 after.append(new)
+                single[id(node.outputs[0])] = output
+            elif _takes_single(node, single):
+                args, kwargs = node.arguments.fill_in({**values, **single})
+                output = ops.copy(_call(node.operation, args, kwargs))  # without the mask, which cells warn of
+                single[id(node.outputs[0])] = output
+                outputs = _as_sequence(output)
             else:
+                args, kwargs = node.arguments.fill_in(values)
                 outputs = _call(node.operation, args, kwargs)
             _keep(values, node, outputs)
-        return values[id(self._logits)][:, 0], (constants, tuple(after))
+        logits = single.get(id(self._logits), values[id(self._logits)])
+        return ops.reshape(logits, (-1, logits.shape[-1])), (constants, tuple(after))
 
 
 def _token_input(model: keras.Model) -> Any:
@@ -155,6 +168,11 @@ def _call(layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return layer(*args, **kwargs)
 
 
+def _takes_single(node: Any, single: Mapping[int, Any]) -> bool:
+    alone = len(node.input_tensors) == 1 and id(node.input_tensors[0]) in single
+    return alone and type(node.operation) in _WITHOUT_TIME
+
+
 def _first_states(node: Any, values: Mapping[int, Any], batch_size: Any) -> tuple[Any, ...]:
     layer, given = node.operation, node.arguments.kwargs.get("initial_state")
     if given is not None:
@@ -166,14 +184,18 @@ def _first_states(node: Any, values: Mapping[int, Any], batch_size: Any) -> tupl
     return (*zeros[: len(zeros) - len(given)], *given)
 
 
-def _step(layer: Any, args: tuple[Any, ...], flat: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """Runs a recurrent layer on one step: -> (what the layer gives, its states)."""
-    x, *others = args
+def _as_sequence(x: Any) -> Any:
+    """(batch, ...) -> (batch, 1, ...). A reshape, since LiteRT's fast kernels have no expand_dims."""
+    return ops.reshape(x, (-1, 1, *x.shape[1:]))
+
+
+def _step(layer: Any, args: tuple[Any, ...], x: Any, flat: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:
+    """Runs a recurrent layer on x (batch, features): -> (what it gives, its states, its output of this step)."""
     states = keras.tree.pack_sequence_as(layer.state_size, list(flat))
     if isinstance(layer, AttentionRNN):
-        outputs, new = layer.step(x[:, 0], states, *others)
-        return outputs, tuple(keras.tree.flatten(new))
-    output, new = _call(layer.cell, (x[:, 0], states), {})
+        (attentional, weights), new = layer.step(x, states, *args[1:])
+        return (attentional, weights), tuple(keras.tree.flatten(new)), ops.reshape(attentional, (-1, layer.cell.units))
+    output, new = _call(layer.cell, (x, states), {})
     after = tuple(keras.tree.flatten(new))
-    output = ops.expand_dims(output, 1) if layer.return_sequences else output
-    return ((output, *after) if layer.return_state else output), after
+    outputs = _as_sequence(output) if layer.return_sequences else output
+    return ((outputs, *after) if layer.return_state else outputs), after, output

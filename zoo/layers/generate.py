@@ -14,6 +14,8 @@ OPTIONS: dict[Way, tuple[str, ...]] = {
     "sample": ("temperature", "top_k", "top_p"),
 }
 
+CONTROLS = {"seed": "seed", "temperature": "temperature", "max_tokens": "limits"}
+"""Inputs that steer the writing -> the arguments of `zoo.decoding`."""
 # In ONNX an output can't be called as an input is.
 OUTPUT_NAMES = {"token_ids": "generated_ids", "seed": "next_seed"}
 
@@ -23,7 +25,9 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
     """Runs a model and a way of decoding as one layer: from what the model is given to what it writes.
 
     Called with a dictionary of the model's inputs. Where a start token is set, the input for tokens is left out;
-    otherwise it holds prompts (batch, time), padded on either side. To sample, `seed` (batch,) is an input too.
+    otherwise it holds prompts (batch, time), padded on either side. To sample, `seed` (batch,) is an input too, and
+    so is `temperature` (batch,) where the settings have none. `max_tokens` (batch,) may be given: fewer tokens than
+    max_length for some rows.
     It gives a dictionary of what `zoo.decoding` returns, `token_ids` as `generated_ids`, `seed` as `next_seed`.
     """
 
@@ -68,7 +72,8 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Writes a sequence for each row."""
         step, rest = self.stepper, dict(inputs)
-        seed, prompt = rest.pop("seed", None), rest.pop(step.token_input, None)
+        given = {name: rest.pop(name) for name in CONTROLS if name in rest}
+        prompt = rest.pop(step.token_input, None)
         rows = ops.shape(next(iter(inputs.values())))[0]
         states = step.start(rest, batch_size=rows)
         if self.start_id is None:
@@ -76,8 +81,7 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
         else:
             token = ops.full((rows,), self.start_id, dtype="int32")
         limits = {"max_length": self.max_length, "end_id": self.end_id, **self.settings}
-        if self.way == "sample":
-            limits["seed"] = seed
+        limits |= {CONTROLS[name]: value for name, value in given.items()}
         decode: Any = {"greedy": greedy, "beam": beam_search, "sample": sample}[self.way]
         found = decode(step, token, states, **limits)._asdict()
         return {OUTPUT_NAMES.get(name, name): value for name, value in found.items()}

@@ -75,7 +75,7 @@ class GlobalAttention(keras.layers.Layer):  # type: ignore[misc]  # keras ships 
         # float32: half precision can't tell apart the weights of a long source.
         scores = ops.cast(self._scores(queries, keys), "float32")
         valid = ops.expand_dims(valid, 1)
-        scores = ops.where(valid, scores, ops.full_like(scores, -1e30))
+        scores = ops.where(valid, scores, -1e30)
         weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True)) * ops.cast(valid, "float32")
         weights = weights / ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 1e-9)
         # (batch, target_time, source_time) @ (batch, source_time, width) -> (batch, target_time, width)
@@ -97,6 +97,10 @@ class GlobalAttention(keras.layers.Layer):  # type: ignore[misc]  # keras ships 
         """-> (batch, target_time, source_time)."""
         if self.score == "multiplicative":
             return ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))
+        if queries.shape[1] == 1:  # fewer ops where a decoder goes step by step
+            # (batch, 1, units) + (batch, source_time, units) -> (batch, source_time, 1)
+            scores = ops.matmul(ops.tanh(ops.matmul(queries, self.query_kernel) + keys), self.score_vector)
+            return ops.transpose(scores, (0, 2, 1))
         # (batch, target_time, 1, units) + (batch, 1, source_time, units)
         mixed = ops.expand_dims(ops.matmul(queries, self.query_kernel), 2) + ops.expand_dims(keys, 1)
         return ops.squeeze(ops.matmul(ops.tanh(mixed), self.score_vector), -1)
