@@ -37,6 +37,15 @@ class Signature:
             self, inputs=tuple(dataclasses.replace(port, shape=shape_of(port)) for port in self.inputs)
         )
 
+    def with_sizes(self, batch: int | None, time: int | None) -> "Signature":
+        """The same signature, its open axes fixed, the first to `batch`, the second to `time`, where given."""
+        sizes = (batch, time)
+
+        def fixed(port: Port) -> tuple[int | None, ...]:
+            return tuple(sizes[axis] if size is None and axis < 2 else size for axis, size in enumerate(port.shape))
+
+        return self.with_shapes(fixed)
+
     def with_token_ids(self, names: set[str], *, dynamic_time: bool) -> "Signature":
         """The same signature, the named inputs as integers, and if asked their time axis dynamic."""
 

@@ -39,8 +39,15 @@ class Traced:
         return dict(zip(names, identifiers(names), strict=True))
 
 
-def trace(model: keras.Model, lowering: Lowering, input_signature: Any = None) -> Traced:
-    """Traces a model with the most general signature that it takes.
+def trace(
+    model: keras.Model,
+    lowering: Lowering,
+    input_signature: Any = None,
+    *,
+    batch: int | None = None,
+    time: int | None = None,
+) -> Traced:
+    """Traces a model with the most general signature that it takes, but for the sizes that are given.
 
     Raises:
         ExportError: The inputs are unknown, or the model cannot be traced.
@@ -50,12 +57,19 @@ def trace(model: keras.Model, lowering: Lowering, input_signature: Any = None) -
         for signature in candidate_signatures(model, input_signature):
             try:
                 _build(model, signature)
-                return _with_token_ids(_trace(model, lowering, signature), lowering)
+                traced = _with_token_ids(_trace(model, lowering, signature.with_sizes(batch, time)), lowering)
+                return _fixed(traced, lowering, batch, time)
             except ExportError:
                 raise
             except Exception as error:  # a model may raise anything on a shape that it does not take
                 failure = failure or error
     raise ExportError(f"model {model.name!r} cannot be traced: {first_line(failure or RuntimeError())}") from failure
+
+
+def _fixed(traced: Traced, lowering: Lowering, batch: int | None, time: int | None) -> Traced:
+    """Where tokens opened an axis again: with the sizes that are given."""
+    signature = traced.signature.with_sizes(batch, time)
+    return traced if signature == traced.signature else _trace(traced.model, lowering, signature)
 
 
 def _with_token_ids(traced: Traced, lowering: Lowering) -> Traced:

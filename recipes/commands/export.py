@@ -30,6 +30,10 @@ class Export(Command):
     """Write a step model, which takes a sequence chunk by chunk and hands its states in and out; docs/streaming.md."""
     chunk: int | None = None
     """Steps of input that one call of the step takes; by default as few as give an output."""
+    batch: int | None = None
+    """Fix the batch to this size, for a runtime that takes static shapes only, as LiteRT does in a browser."""
+    time: int | None = None
+    """Fix the sequences to this length."""
     metadata: Path | None = None
     """What the user of the files needs besides, a .json file: labels, vocabulary, normalisation, sample_rate ..."""
     opset: int = 18
@@ -65,6 +69,8 @@ class Export(Command):
                         format=name,
                         streaming=self.streaming,
                         chunk=self.chunk,
+                        batch=self.batch,
+                        time=self.time,
                         metadata=metadata,
                         opset=self.opset,
                         require_native=self.require_native,

@@ -1,0 +1,39 @@
+"""Files of one size, for runtimes that take no other: LiteRT in a browser, boards."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import export
+from tests.export.random_models import randomise
+
+L = keras.layers
+FORMATS = ("tflite", "onnx", "saved_model")
+
+
+def tagger() -> keras.Model:
+    tokens, mood = keras.Input((None,), dtype="int32", name="token_ids"), keras.Input((3,), name="mood")
+    x = L.Embedding(9, 4, mask_zero=True, name="embedding")(tokens)
+    x = L.GRU(5, return_sequences=True, name="gru")(x, initial_state=L.Dense(5, name="start")(mood))
+    return randomise(keras.Model([tokens, mood], L.Dense(2, name="tags")(x)), seed=1)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_batch_and_time_are_fixed_and_verified_as_such(fmt: str, tmp_path: Path) -> None:
+    model = tagger()
+    artifact = export.export_model(model, tmp_path, fmt, batch=1, time=12)
+    runtime = export.load_runtime(artifact.path)
+    assert {port.name: port.shape for port in runtime.inputs} == {"token_ids": (1, 12), "mood": (1, 3)}
+    inputs = {"token_ids": np.ones((1, 12), "int32"), "mood": np.ones((1, 3), "float32")}
+    np.testing.assert_allclose(runtime(inputs)["tags"], model(list(inputs.values())), rtol=1e-4, atol=1e-5)
+    assert export.verify(model, artifact).passed
+    with pytest.raises(export.ArtifactError, match=r"\(1, 12\), not of shape \(1, 13\)"):
+        runtime({**inputs, "token_ids": np.ones((1, 13), "int32")})
+
+
+def test_one_axis_may_stay_open(tmp_path: Path) -> None:
+    artifact = export.export_model(tagger(), tmp_path / "model.onnx", time=12)
+    shapes = {port.name: port.shape for port in export.load_runtime(artifact.path).inputs}
+    assert shapes == {"token_ids": (None, 12), "mood": (None, 3)}
