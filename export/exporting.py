@@ -10,13 +10,14 @@ import keras
 
 from export import files, manifest, onnx, saved_model, stream_export, tflite
 from export.calibration import Calibration
-from export.errors import ExportError, QuantizationError, VerificationError
+from export.errors import ExportError, VerificationError
 from export.float_parts import float_parts, left_in_float
 from export.formats import FORMATS, Format, get_format
 from export.lowering import Lowering
 from export.onnx_rnn import OnnxLowering
 from export.quality import Evaluate
 from export.quantization import Wish
+from export.stream_precision import step_quantizer
 from export.stream_verify import compare_stream
 from export.streaming import StreamingModel, to_streaming
 from export.trace import Traced, trace
@@ -104,9 +105,7 @@ def export_model(
     with files.scratch(target.parent) as room:
         written = room / target.name
         if streaming or isinstance(model, StreamingModel):
-            if precision != "float32":
-                raise QuantizationError(f"a step model is written in float32 only, not in {precision}")
-            job = _step_job(to_streaming(model, input_signature=input_signature), fmt, chunk, opset)
+            job = _step_job(to_streaming(model, input_signature=input_signature), fmt, chunk, opset, wish)
         else:
             job = _whole_job(model, fmt, input_signature, opset, wish)
         if require_native:
@@ -118,6 +117,8 @@ def export_model(
         report = None
         if verify:
             report = _verified(job.check(written), target)
+            if report.drift is not None:
+                entry["drift"] = report.drift_json()
         files.put_in_place(written, target)
         manifest.add(target.parent, model.name, target, entry)
     return Artifact(target, fmt.name, manifest.size_of(target), report)
@@ -170,17 +171,19 @@ def _whole_job(model: keras.Model, fmt: Format, input_signature: Any, opset: int
     )
 
 
-def _step_job(step: StreamingModel, fmt: Format, chunk: int | None, opset: int) -> _Job:
+def _step_job(step: StreamingModel, fmt: Format, chunk: int | None, opset: int, wish: Wish) -> _Job:
     form = stream_export.stream_form(step, fmt, chunk)
     lowering = stream_export.lowering(fmt)
     traced = stream_export.trace_step(step, lowering, form)
     entry = manifest.describe(traced, fmt)
     entry["stream"] = stream_export.describe(step, form, entry)
+    quantizer = step_quantizer(step, traced, form, fmt, wish)
 
     def convert(path: Path, info: dict[str, str]) -> None:
-        stream_export.write(step, traced, fmt, path, lowering, metadata=info, opset=opset)
+        options: dict[str, Any] = {"metadata": info, "opset": opset, "quantizer": quantizer}
+        stream_export.write(step, traced, fmt, path, lowering, **options)
 
-    return _Job(traced, entry, convert, lambda path: compare_stream(step, path, fmt))
+    return _Job(traced, entry, convert, lambda path: compare_stream(step, path, fmt, wish))
 
 
 def _write(path: Path, content: bytes) -> None:

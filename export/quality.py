@@ -34,6 +34,28 @@ def metric_drop(name: str, keras: float, artifact: float) -> float:
     return 100 * (keras - artifact) / max(1.0, abs(keras))
 
 
+def judge_metrics(
+    evaluate: Evaluate, keras: Predict, artifact: Predict, most: float | None
+) -> tuple[dict[str, dict[str, float]], str]:
+    """The task's metrics of both, and what is wrong: nothing where the main one is worse by no more than `most` points.
+
+    Args:
+        evaluate: Computes the metrics.
+        keras: The model.
+        artifact: The artifact, by the model's names.
+        most: The points; None takes any loss.
+    """
+    metrics = {"keras": dict(evaluate(keras)), "artifact": dict(evaluate(artifact))}
+    if most is None or not metrics["keras"]:
+        return metrics, ""
+    name, ours = next(iter(metrics["keras"].items()))
+    theirs = metrics["artifact"][name]
+    drop = metric_drop(name, ours, theirs)
+    if drop <= most:
+        return metrics, ""
+    return metrics, (f"{name} is {theirs:.4g}, the model's {ours:.4g}: {drop:.3g} points worse, {most:g} are allowed")
+
+
 def _accuracy(outputs: np.ndarray, targets: np.ndarray) -> float:
     """Share of rows whose largest output is the target; of one output, whose sign or half it is on."""
     if outputs.ndim == targets.ndim and outputs.shape[-1] == targets.shape[-1] > 1:

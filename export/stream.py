@@ -51,7 +51,7 @@ class Stream:
             ArtifactError: There is no step in the artifact, or it can't be read.
         """
         path = Path(getattr(artifact, "path", artifact))
-        self._backend, self._info = _load(path, threads)
+        self._backend, self._info = load_step(path, threads)
         self._path = path
         if self._backend.batch not in (None, batch):
             raise ArtifactError(f"{path.name} was exported for batch {self._backend.batch}, not {batch}")
@@ -249,13 +249,18 @@ _BACKENDS: dict[str, Any] = {"tflite": _Tflite, "onnx": _Onnx, "saved_model": _S
 def holds_step(path: Path) -> bool:
     """Whether an artifact was exported with `streaming=True`."""
     try:
-        _load(path, 1)
+        load_step(path, 1)
     except ArtifactError:
         return False
     return True
 
 
-def _load(path: str | os.PathLike[str], threads: int) -> tuple[StepBackend, dict[str, Any]]:
+def load_step(path: str | os.PathLike[str], threads: int) -> tuple[StepBackend, dict[str, Any]]:
+    """-> (an artifact's step in its own runtime, the artifact's entry in the manifest).
+
+    Raises:
+        ArtifactError: There is no step in the artifact, or it can't be read.
+    """
     path = Path(path)
     if not path.exists():
         raise ArtifactError(f"there is no artifact at {str(path)!r}")

@@ -14,6 +14,7 @@ from export.formats import Format
 from export.loops import collect_in_array
 from export.lowering import Lowering, inference_form, lowered
 from export.ports import Port, identifiers
+from export.quantization_tflite import CALIBRATED
 from export.signature import Signature, output_names
 from export.stream_engine import StepEngine
 from export.streaming import StreamingModel
@@ -111,16 +112,18 @@ def write(step: StreamingModel, traced: Traced, fmt: Format, path: Path, target:
         fmt: The format.
         path: The file.
         target: The lowering with which the step was traced.
-        **options: `metadata`, and for ONNX `opset`.
+        **options: `metadata`; `quantizer`, the `Quantizer` of the step; for ONNX `opset`.
     """
-    metadata = options["metadata"]
+    metadata, quantizer = options["metadata"], options["quantizer"]
     if fmt.name == "onnx":
-        path.write_bytes(onnx.convert(traced, target.engine, metadata, options["opset"]))  # type: ignore[arg-type]
+        content = onnx.convert(traced, target.engine, metadata, options["opset"])  # type: ignore[arg-type]
+        path.write_bytes(quantizer.onnx(content))
         return
     if fmt.name == "tflite":
-        whole = trace(step.model, tflite.lowering())
-        signatures = {STEP: traced, SERVE: whole, RESET: _trace_reset(step, batch=1)}
-        path.write_bytes(tflite.convert_signatures(signatures, metadata))
+        signatures = {STEP: traced, RESET: _trace_reset(step, batch=1)}
+        if quantizer.precision not in CALIBRATED:  # the whole sequence is a loop, which cannot be calibrated
+            signatures[SERVE] = trace(step.model, tflite.lowering())
+        path.write_bytes(tflite.convert_signatures(signatures, metadata, quantizer.tflite))
         return
     whole = trace(step.model, saved_model.lowering())
     reset = _trace_reset(step, batch=None)

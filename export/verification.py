@@ -17,11 +17,11 @@ from export.cases import Arrays, Case, data_cases, make_cases
 from export.domains import input_domains
 from export.errors import ArtifactError, ExportError, first_line
 from export.float_parts import float_parts, precision_of
-from export.formats import Tolerance, format_of
+from export.formats import Format, Tolerance, format_of
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering, seeds_kept
 from export.ports import AUTOMATIC_NAME, Port, identifiers
-from export.quality import Evaluate, metric_drop
+from export.quality import Evaluate, judge_metrics
 from export.quantization_tflite import CALIBRATED
 from export.reference import Reference
 from export.runtimes import Runtime, load_runtime
@@ -108,9 +108,7 @@ def compare(
     runtime = load_runtime(path)
     precision = precision_of(path)
     if tolerance is None:
-        tolerance = fmt.tolerance.get(precision, fmt.tolerance["float32"])
-        if precision != "float32" and (evaluate is not None or max_metric_drop is None):
-            tolerance = _ANY
+        tolerance = tolerance_of(fmt, precision, evaluate is not None or max_metric_drop is None)
     comparison = _Comparison(traced, runtime, VerifyReport(str(path), fmt.name, precision), tolerance)
     comparison.structure(path, require_native)
     if comparison.interface():
@@ -119,6 +117,19 @@ def compare(
             if evaluate is not None:
                 comparison.metrics(evaluate, max_metric_drop)
     return comparison.report
+
+
+def tolerance_of(fmt: Format, precision: str, any_values: bool) -> Tolerance:
+    """What an artifact's outputs may differ.
+
+    Args:
+        fmt: Its format.
+        precision: Its precision.
+        any_values: Something else judges what fewer bits cost, or nothing does.
+    """
+    if any_values and precision != "float32":
+        return _ANY
+    return fmt.tolerance.get(precision, fmt.tolerance["float32"])
 
 
 class _Comparison:
@@ -237,14 +248,9 @@ class _Comparison:
             got = self.runtime({self._input_of[name]: array for name, array in inputs.items()})
             return {inverse[name]: y for name, y in got.items()}
 
-        self.report.metrics = {"keras": dict(evaluate(self.reference)), "artifact": dict(evaluate(artifact))}
-        if most is None or not self.report.metrics["keras"]:
-            return
-        name, ours = next(iter(self.report.metrics["keras"].items()))
-        theirs = self.report.metrics["artifact"][name]
-        drop = metric_drop(name, ours, theirs)
-        if not drop <= most:
-            self._miss(f"{name} is {theirs:.4g}, the model's {ours:.4g}: {drop:.3g} points worse, {most:g} are allowed")
+        self.report.metrics, problem = judge_metrics(evaluate, self.reference, artifact, most)
+        if problem:
+            self._miss(problem)
 
 
 def _list(ports: Sequence[Port]) -> str:

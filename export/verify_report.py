@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from export.drift import DriftReport
 from export.errors import VerificationError
 from export.float_parts import FloatPart
 from export.formats import Tolerance
@@ -51,6 +52,7 @@ class VerifyReport:
         ops: How often the artifact holds each op.
         metrics: The task's own metrics, of the Keras model and of the artifact, where an `evaluate` was given.
         left_in_float: Of an artifact of fewer bits, what still computes or is stored in float32.
+        drift: Of a step of fewer bits, how far it gets from the float step over 1,000 steps.
         misses: Everything that is wrong, one line each; empty where the artifact passed.
     """
 
@@ -63,6 +65,7 @@ class VerifyReport:
     ops: dict[str, int] = dataclasses.field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     left_in_float: list[FloatPart] = dataclasses.field(default_factory=list)
+    drift: DriftReport | None = None
     misses: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -73,7 +76,14 @@ class VerifyReport:
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON values; not a number becomes null."""
         plain: dict[str, Any] = _finite({**dataclasses.asdict(self), "passed": self.passed})
+        plain["drift"] = self.drift_json()
         return plain
+
+    def drift_json(self) -> dict[str, Any] | None:
+        """The drift as plain JSON values."""
+        if self.drift is None:
+            return None
+        return {"bounded": self.drift.bounded, "outputs": _finite([vars(output) for output in self.drift.outputs])}
 
     def __str__(self) -> str:
         head = ("output", "max abs", "rmse", "relative", "cosine", "argmax", "atol", "rtol", "")
@@ -102,6 +112,8 @@ class VerifyReport:
             lines.append(f"{name}: {value:.6g}, in the artifact {self.metrics['artifact'].get(name, float('nan')):.6g}")
         if self.left_in_float:
             lines.append(f"left in float32: {', '.join(map(str, self.left_in_float))}")
+        if self.drift is not None:
+            lines += [f"drift of {line}" for line in str(self.drift).splitlines()]
         return "\n".join(lines + [f"miss: {miss}" for miss in self.misses])
 
     def raise_for_failure(self) -> None:
