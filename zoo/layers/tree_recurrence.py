@@ -17,7 +17,7 @@ class TreeRecurrence(keras.layers.Layer):  # type: ignore[misc]  # keras ships n
     increasing order; zeros pad. A mask of the first input says which nodes read something.
 
     A step is as wide as the widest tree of the batch at that level. XLA wants fixed widths: JAX runs every step at the
-    schedule's, and on TensorFlow `compile(jit_compile=True)` is an error; its default doesn't use XLA here.
+    schedule's; on TensorFlow Keras is told that the layer is not for XLA, and compiles without it.
 
     Outputs: the states h of the roots (batch, units), and of all nodes (batch, nodes, units).
     """
@@ -31,6 +31,7 @@ class TreeRecurrence(keras.layers.Layer):  # type: ignore[misc]  # keras ships n
         """
         super().__init__(**options)
         self.supports_masking = True
+        self.supports_jit = keras.config.backend() != "tensorflow"
         self.recurrence = keras.layers.RNN(
             cell, return_state=True, dtype=self.dtype_policy, autocast=False, name="levels"
         )
