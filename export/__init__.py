@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from export.stream import Stream
     from export.stream_scope import NotCausalError
     from export.streaming import StreamingModel, to_streaming
+    from export.text_client import TextGenerator, Written
     from export.verification import verify
     from export.verify_report import VerifyReport
 
@@ -37,9 +38,11 @@ _HOME = {
     "SeqzooExportError": "errors",
     "Stream": "stream",
     "StreamingModel": "streaming",
+    "TextGenerator": "text_client",
     "Tolerance": "formats",
     "VerificationError": "errors",
     "VerifyReport": "verify_report",
+    "Written": "text_client",
     "benchmark": "benchmarking",
     "evaluate_on": "quality",
     "export_model": "exporting",
@@ -67,9 +70,11 @@ __all__ = [
     "SeqzooExportError",
     "Stream",
     "StreamingModel",
+    "TextGenerator",
     "Tolerance",
     "VerificationError",
     "VerifyReport",
+    "Written",
     "benchmark",
     "evaluate_on",
     "export_model",

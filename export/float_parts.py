@@ -2,13 +2,13 @@
 
 import collections
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export import metadata
 from export.formats import format_of
 
 if TYPE_CHECKING:
@@ -61,11 +61,7 @@ class _Op:
 
 def precision_of(path: Path) -> str:
     """The precision that an artifact's own metadata tell; float32 where they tell nothing."""
-    text = _METADATA[format_of(path).name](path)
-    try:
-        return str(json.loads(text or "{}").get("precision", "float32"))
-    except (ValueError, AttributeError):
-        return "float32"
+    return str(metadata.parse(_METADATA[format_of(path).name](path)).get("precision", "float32"))
 
 
 def float_parts(path: Path, model: "keras.Model | None" = None) -> list[FloatPart]:
@@ -174,32 +170,17 @@ def _onnx_graph(graph: Any, outer: dict[str, np.ndarray]) -> Iterator[_Op]:
 _READERS: dict[str, Callable[[Path], Iterator[_Op]]] = {"tflite": _tflite_ops, "onnx": _onnx_ops}
 
 
-def _tflite_metadata(path: Path) -> str | None:
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(path.read_bytes(), 0)
-    for entry in map(model.Metadata, range(model.MetadataLength())):
-        if entry.Name() == b"seqzoo":
-            return bytes(model.Buffers(entry.Buffer()).DataAsNumpy()).decode()
-    return None
-
-
 def _onnx_metadata(path: Path) -> str | None:
     import onnx
 
     properties = onnx.load(str(path), load_external_data=False).metadata_props
-    return next((entry.value for entry in properties if entry.key == "seqzoo"), None)
-
-
-def _saved_model_metadata(path: Path) -> str | None:
-    extra = path / "assets.extra" / "seqzoo.json"
-    return extra.read_text(encoding="utf-8") if extra.exists() else None
+    return next((entry.value for entry in properties if entry.key == metadata.KEY), None)
 
 
 _METADATA: dict[str, Callable[[Path], str | None]] = {
-    "tflite": _tflite_metadata,
+    "tflite": lambda path: metadata.of_tflite(path.read_bytes()),
     "onnx": _onnx_metadata,
-    "saved_model": _saved_model_metadata,
+    "saved_model": metadata.of_saved_model,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from export import metadata
 from export.errors import ArtifactError, first_line
 from export.formats import format_of
 from export.ports import Port
@@ -27,6 +28,7 @@ class Backend(Protocol):
 
     inputs: list[Port]
     outputs: list[Port]
+    metadata: str | None
 
     def run(self, arrays: Arrays) -> Arrays:
         """Runs the artifact on inputs that were checked."""
@@ -39,12 +41,14 @@ class Runtime:
         path: The artifact.
         inputs: Its inputs, None where an axis is dynamic.
         outputs: Its outputs.
+        metadata: What was written into it beside the model, by `export_model` and its `metadata`.
     """
 
     def __init__(self, path: Path, backend: Backend) -> None:
         self.path = path
         self.inputs = backend.inputs
         self.outputs = backend.outputs
+        self.metadata = metadata.parse(backend.metadata)
         self._backend = backend
 
     def __call__(self, arrays: Mapping[str, Any]) -> Arrays:
@@ -102,6 +106,7 @@ def quiet_interpreter(content: bytes, threads: int) -> Any:
 class _Tflite:
     def __init__(self, path: Path, threads: int) -> None:
         self._content, self._threads = path.read_bytes(), threads
+        self.metadata = metadata.of_tflite(self._content)
         self._runner = self._start()
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self.inputs = [_tflite_port(name, d) for name, d in self._runner.get_input_details().items()]
@@ -136,6 +141,7 @@ class _Onnx:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.metadata = self._session.get_modelmeta().custom_metadata_map.get(metadata.KEY)
         self.inputs = [_onnx_port(value) for value in self._session.get_inputs()]
         self.outputs = [_onnx_port(value) for value in self._session.get_outputs()]
 
@@ -157,6 +163,7 @@ class _SavedModel:
     def __init__(self, path: Path, threads: int) -> None:
         import tensorflow as tf
 
+        self.metadata = metadata.of_saved_model(path)
         self._loaded = tf.saved_model.load(str(path))  # held: its variables live as long as it does
         known = self._loaded.signatures
         self._function = known[_WHOLE] if _WHOLE in known else known["serving_default"]
