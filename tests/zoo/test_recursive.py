@@ -185,6 +185,16 @@ def test_impossible_trees_are_refused() -> None:
         zoo.create_model("tree_rnn", classes=2)
 
 
+def test_asking_for_xla_warns_and_trains() -> None:
+    model, rng = randomised("tree_lstm", {"features": 4, "classes": 3, "units": 5}), np.random.default_rng(0)
+    packed = pack_trees([random_tree(rng, size, 2, lambda rng: rng.normal(size=4)) for size in (3, 7)], arity=2)
+    inputs = {tensor.name: packed[tensor.name] for tensor in model.inputs}
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
+        model.compile("sgd", loss, jit_compile=True)
+    assert np.isfinite(model.fit(inputs, np.zeros(2, "int32"), verbose=0).history["loss"]).all()
+
+
 def test_half_precision_keeps_the_numbers_of_the_nodes() -> None:
     """Half precision holds whole numbers up to 2048 only; a node's number must not be rounded."""
     tree = balanced_tree([1, *[2] * 1100, 3])
