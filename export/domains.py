@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops import while_v2
 
 # Ops that hand their data on unchanged, but for place, shape or type: operand indices that carry it.
 _PASS: dict[str, tuple[int, ...]] = {
@@ -27,7 +28,10 @@ _PASS: dict[str, tuple[int, ...]] = {
     "ConcatV2": tuple(range(64)),
     "SelectV2": (1, 2),  # keras.ops.take: where(index < 0, index + size, index)
     "AddV2": (0, 1),
+    "Sum": (0,),  # one number of several, the others made 0: a place that is known at run time only
+    "Maximum": (0, 1),
 }
+_LOOPS = ("While", "StatelessWhile")
 
 
 @dataclasses.dataclass
@@ -62,6 +66,9 @@ def _domain(source: tf.Tensor) -> Domain:
             places = [i for i, operand in enumerate(op.inputs) if operand is tensor]
             if any(place in _PASS.get(op.type, ()) for place in places):
                 waiting.extend(op.outputs)
+            elif op.type in _LOOPS:
+                waiting.extend(_body(op).inputs[place] for place in places)
+                waiting.extend(op.outputs[place] for place in places)
             elif 1 in places and op.type in ("GatherV2", "ResourceGather"):
                 domain.size = _least(domain.size, _gathered_size(op))
             elif 0 in places and op.type == "OneHot":
@@ -71,6 +78,11 @@ def _domain(source: tf.Tensor) -> Domain:
                 if other is not None and getattr(other, "ndim", 0) == 0:
                     domain.padding = float(other)
     return domain
+
+
+def _body(loop: tf.Operation) -> Any:
+    """The graph of a loop's body, whose inputs are the loop's."""
+    return while_v2._get_graph(loop, "body", "_body_graph")
 
 
 def _least(known: int | None, found: Any) -> int | None:

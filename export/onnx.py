@@ -16,7 +16,7 @@ from tf2onnx.onnx_opset.controlflow import Select
 from tf2onnx.onnx_opset.reduction import AllAny
 from tf2onnx.onnx_opset.tensor import TopKV2
 
-from export import onnx_spectral
+from export import onnx_integers, onnx_spectral
 from export.errors import ExportError, first_line
 from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
 from export.ports import named_axes
@@ -159,7 +159,7 @@ _HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {
     "Select": (_select, []),
     "SelectV2": (_select, []),
     "TopKV2": (_top_k, []),
-    **{op: (handle, []) for op, handle in onnx_spectral.HANDLERS.items()},
+    **{op: (handle, []) for op, handle in {**onnx_spectral.HANDLERS, **onnx_integers.HANDLERS}.items()},
 }
 
 
