@@ -4,6 +4,7 @@ from recipes.commands.bench import Bench
 from recipes.commands.command import Command
 from recipes.commands.doctor import Doctor
 from recipes.commands.export import Export
+from recipes.commands.generate import Generate
 from recipes.commands.list import List
 from recipes.commands.run import Run, run_command
 from recipes.commands.show import Show
@@ -16,6 +17,7 @@ COMMANDS: dict[str, type[Command]] = {
     "show": Show,
     "export": Export,
     "verify": Verify,
+    "generate": Generate,
     "bench": Bench,
     "doctor": Doctor,
 }

@@ -15,6 +15,7 @@ import pytest
 import export
 import zoo
 from export import graph
+from recipes import cli
 from tests.zoo.test_stepping import MODELS, given, randomised
 from zoo import decoding
 from zoo.generation import generator
@@ -227,6 +228,29 @@ def test_a_picture_in_text_out(written: Any) -> None:
     assert write(**{name: picture}, max_tokens=4) == " ".join(WORDS[i] for i in ids if i != END)
     with pytest.raises(export.ArtifactError, match=f"needs input '{name}'"):
         write()
+
+
+def test_the_command_writes(written: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(written("text", "sample", "tflite"))
+    options = {"seed": 5, "temperature": 1.5, "max_tokens": 7}
+    words = ["generate", path, "--prompt", "the sea", "--seed", "5", "--temperature", "1.5", "--max-tokens", "7"]
+    (expected,) = export.TextGenerator(path).n_best("the sea", **options)
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out == f"{expected.text}\n"
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["token_ids"] == list(expected.token_ids)
+    assert cli.main(["generate", path, "--prompt", "the dep"]) == 1
+    assert "did you mean 'deep'" in capsys.readouterr().err
+    captions, (name,) = (
+        str(written("captions", "greedy", "tflite")),
+        set(inputs_of("captions", "greedy")) - {"max_tokens"},
+    )
+    np.savez(tmp_path / "picture.npz", **{name: inputs_of("captions", "greedy")[name][1]})
+    assert cli.main(["generate", captions, "--inputs", str(tmp_path / "picture.npz")]) == 0
+    assert capsys.readouterr().out.strip()
+    (tmp_path / "not.npz").write_text("no arrays")
+    assert cli.main(["generate", captions, "--inputs", str(tmp_path / "not.npz")]) == 1
+    assert "not.npz as an .npz file of arrays" in capsys.readouterr().err
 
 
 def test_what_the_client_cannot_do_it_says(written: Any, tmp_path: Path) -> None:

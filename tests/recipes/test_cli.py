@@ -46,12 +46,12 @@ def test_help_is_there_at_once():
 def test_help_names_every_command(seqzoo):
     code, out, err = seqzoo("--help")
     assert (code, err) == (0, "")
-    for word in ("list", "show", "run RECIPE", "export", "verify", "bench", "doctor"):
+    for word in ("list", "show", "run RECIPE", "export", "verify", "generate", "bench", "doctor"):
         assert re.search(rf"^  {word}  +[A-Z]", out, re.MULTILINE)
     assert seqzoo()[0] == 2
 
 
-@pytest.mark.parametrize("word", ["list", "show", "export", "verify", "bench", "doctor"])
+@pytest.mark.parametrize("word", ["list", "show", "export", "verify", "generate", "bench", "doctor"])
 def test_every_command_has_help(seqzoo, word):
     code, out, err = seqzoo(word, "--help")
     assert (code, err) == (0, "")
