@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from export import files, manifest, onnx, saved_model, stream_export, tflite
+from export import files, manifest, micro, onnx, saved_model, stream_export, tflite
 from export.calibration import Calibration
 from export.errors import ExportError, VerificationError
 from export.float_parts import float_parts, left_in_float
@@ -49,11 +49,14 @@ def export_model(
     *,
     input_signature: Any = None,
     metadata: Mapping[str, Any] | None = None,
+    batch: int | None = None,
+    time: int | None = None,
     opset: int = 18,
     verify: bool = True,
     require_native: bool = False,
     streaming: bool = False,
     chunk: int | None = None,
+    target: str | None = None,
     precision: str = "float32",
     calibration: Calibration | None = None,
     evaluate: Evaluate | None = None,
@@ -74,6 +77,8 @@ def export_model(
             dynamic axis.
         metadata: What the user of the file needs beside it: labels, vocabulary, normalisation, sample rate. Plain JSON
             values; written to the manifest and into the file.
+        batch: Fix the batch axis to this size, for a runtime that takes static shapes only (LiteRT in a browser).
+        time: Fix the time axis to this length.
         opset: ONNX only: the operator set's version.
         verify: Compare the artifact with the model before it is put in place.
         require_native: Fail where a recurrent layer is not the format's native form.
@@ -81,6 +86,8 @@ def export_model(
             SavedModel get the signatures `step`, `serve` and `reset`, ONNX a step with states in and out. `Stream`
             runs them.
         chunk: Steps of input that one call of the step takes; by default as few as give an output.
+        target: `micro` for a microcontroller: LiteRT with static shapes (`time` fixes an open one), a fused LSTM, only
+            ops that the micro runtime has, in float32 or int8; steps in float32 or int16x8. C++ is written beside it.
         precision: `float32`, `float16`, `int8`, `int8_full` or `int16x8`; see `export.quantization` for what each is.
         calibration: Typical inputs, which `int8_full` and `int16x8` need: an `.npz` file or a dict of arrays by input
             name, examples along the first axis, or a list of dicts, one for each call. The artifact is compared with
@@ -99,29 +106,38 @@ def export_model(
     """
     if not isinstance(model, keras.Model):
         raise ExportError(f"export_model takes a keras.Model, not {type(model).__name__}")
-    fmt, target = _target(Path(path), format)
+    fmt, place = _target(Path(path), format or (None if target is None else "tflite"))
+    stepwise = streaming or isinstance(model, StreamingModel)
     wish = Wish(precision, calibration, evaluate, max_metric_drop)
+    if target is not None:
+        wish = micro.wish_for(target, fmt, wish, stepwise)
     wish.check(fmt)
-    with files.scratch(target.parent) as room:
-        written = room / target.name
-        if streaming or isinstance(model, StreamingModel):
+    with files.scratch(place.parent) as room:
+        written = room / place.name
+        if target is not None and stepwise:
+            job = _Job(*micro.step_job(to_streaming(model, input_signature=input_signature), wish, chunk))
+        elif target is not None:
+            job = _Job(*micro.whole_job(model, wish, input_signature, time))
+        elif stepwise:
             job = _step_job(to_streaming(model, input_signature=input_signature), fmt, chunk, opset, wish)
         else:
-            job = _whole_job(model, fmt, input_signature, opset, wish)
+            job = _whole_job(model, fmt, input_signature, opset, wish, batch=batch, time=time)
         if require_native:
             _require_native(job.traced, fmt)
-        entry = {**job.entry, "precision": precision, **(metadata or {})}
+        entry = {**job.entry, "precision": wish.precision, **(metadata or {})}
         job.convert(written, manifest.in_file(entry, model.name))
-        if precision != "float32":
+        if wish.precision != "float32":
             entry["left_in_float"] = left_in_float(float_parts(written, model))
         report = None
         if verify:
-            report = _verified(job.check(written), target)
+            report = _verified(job.check(written), place)
             if report.drift is not None:
                 entry["drift"] = report.drift_json()
-        files.put_in_place(written, target)
-        manifest.add(target.parent, model.name, target, entry)
-    return Artifact(target, fmt.name, manifest.size_of(target), report)
+        if target is not None:
+            entry |= micro.finish(written, place, report, entry)
+        files.put_in_place(written, place)
+        manifest.add(place.parent, model.name, place, entry)
+    return Artifact(place, fmt.name, manifest.size_of(place), report)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,10 +166,12 @@ def _target(path: Path, format: str | None) -> tuple[Format, Path]:
     return fmt, path
 
 
-def _whole_job(model: keras.Model, fmt: Format, input_signature: Any, opset: int, wish: Wish) -> _Job:
+def _whole_job(
+    model: keras.Model, fmt: Format, input_signature: Any, opset: int, wish: Wish, **sizes: int | None
+) -> _Job:
     convert: Callable[[Path, dict[str, str]], None]
     lowering: Lowering = {"onnx": onnx, "tflite": tflite, "saved_model": saved_model}[fmt.name].lowering()
-    traced = trace(model, lowering, input_signature)
+    traced = trace(model, lowering, input_signature, **sizes)
     quantizer = wish.quantizer(traced, fmt)
     if isinstance(lowering, OnnxLowering):
         engine = lowering.engine

@@ -50,11 +50,11 @@ def calibrate_in_child(
         with tempfile.TemporaryDirectory(prefix="seqzoo-") as name:
             room = Path(name)
             _write_request(room, kind, content, precision, feeds, integer_ports)
-            code = _run(room, timeout, f"{precision} calibration")
+            code = run_child(WORKER, room, timeout, f"{precision} calibration")
             result = room / "result"
             if code == 0 and result.exists():
                 return result.read_bytes()
-            raise QuantizationError(f"{precision} calibration failed: {_reason(room, code)}")
+            raise QuantizationError(f"{precision} calibration failed: {reason_of(room, code)}")
     except OSError as error:
         reason = error.strerror or str(error)
         raise QuantizationError(f"cannot calibrate in {tempfile.gettempdir()!r}: {reason}") from error
@@ -77,13 +77,26 @@ def _write_request(
     (room / "request.json").write_text(json.dumps(request), encoding="utf-8")
 
 
-def _run(room: Path, timeout: float, what: str) -> int:
-    """Waits for the child; it never outlives this call, however the call ends."""
+def run_child(worker: Path, room: Path, timeout: float, what: str) -> int:
+    """Runs a worker on a folder and waits for it; it never outlives this call, however the call ends.
+
+    Args:
+        worker: The script.
+        room: The folder it works in; what it says goes to `log` there.
+        timeout: Seconds to wait.
+        what: What it does, for the error's text.
+
+    Returns:
+        Its exit code; negative where a signal ended it.
+
+    Raises:
+        QuantizationError: It took longer.
+    """
     packages = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "PYTHONPATH": packages, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
     with (room / "log").open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), str(room)],
+            [sys.executable, "-P", str(worker), str(room)],
             stdin=subprocess.PIPE,  # its end tells the child that this process is gone
             stdout=log,
             stderr=log,
@@ -99,7 +112,8 @@ def _run(room: Path, timeout: float, what: str) -> int:
             child.communicate()
 
 
-def _reason(room: Path, code: int) -> str:
+def reason_of(room: Path, code: int) -> str:
+    """Why a worker failed: its own words, its log's last line, or the signal that ended it."""
     if code < 0:
         name = signal.Signals(-code).name if -code in {s.value for s in signal.Signals} else "unknown"
         why = {

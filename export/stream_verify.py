@@ -25,7 +25,9 @@ from export.verify_report import OutputReport, VerifyReport, compare_output
 _MOST_DATA = 8  # real sequences that are compared one by one
 
 
-def compare_stream(step: StreamingModel, path: Path, fmt: Format, wish: Wish | None = None) -> VerifyReport:
+def compare_stream(
+    step: StreamingModel, path: Path, fmt: Format, wish: Wish | None = None, *, step_only: bool = False
+) -> VerifyReport:
     """Compares a step artifact with the whole-sequence model; and its whole-sequence signature, where it has one.
 
     Args:
@@ -33,10 +35,11 @@ def compare_stream(step: StreamingModel, path: Path, fmt: Format, wish: Wish | N
         path: The artifact.
         fmt: Its format.
         wish: Its precision, the sequences it was calibrated with, and what it may cost; float32 by default.
+        step_only: The file holds nothing else; so it is always in ONNX, and where it was calibrated.
     """
     wish = wish or Wish()
     tolerance = tolerance_of(fmt, wish.precision, wish.evaluate is not None or wish.max_metric_drop is None)
-    if fmt.name == "onnx" or wish.precision in CALIBRATED:  # their files hold the step only
+    if step_only or fmt.name == "onnx" or wish.precision in CALIBRATED:
         report = VerifyReport(str(path), fmt.name, wish.precision)
         report.ops = graph.op_histogram(path)
         report.misses += [

@@ -25,6 +25,7 @@ from export.quality import Evaluate, judge_metrics
 from export.quantization_tflite import CALIBRATED
 from export.reference import Reference
 from export.runtimes import Runtime, load_runtime
+from export.signature import candidate_signatures
 from export.stream import holds_step
 from export.trace import Traced, trace
 from export.verify_report import OutputReport, VerifyReport, compare_output
@@ -72,13 +73,15 @@ def verify(
         ExportError: The model cannot be called.
     """
     path = Path(getattr(artifact, "path", artifact))
-    load_runtime(path)  # an unreadable file is said before the model is traced
+    runtime = load_runtime(path)  # an unreadable file is said before the model is traced
     if holds_step(path):
         from export import stream_verify, streaming  # they stand on this module
 
         step = streaming.to_streaming(model, input_signature=input_signature)
         return stream_verify.compare_stream(step, path, format_of(path))
-    traced = trace(model, Lowering(LoopEngine(collect_in_array)), input_signature)
+    traced = trace(
+        model, Lowering(LoopEngine(collect_in_array)), input_signature, **_sizes(model, runtime, input_signature)
+    )
     grid = {"batch": tuple(batch), "seed": seed, **({"time": tuple(time)} if time else {})}
     return compare(
         traced,
@@ -90,6 +93,19 @@ def verify(
         feeds=[] if data is None else calibration_feeds(data, traced.signature.inputs),
         **grid,
     )
+
+
+def _sizes(model: keras.Model, runtime: Runtime, input_signature: Any) -> dict[str, int | None]:
+    """The sizes to which an artifact's batch and time were fixed, where the model leaves them open."""
+    ports = next(candidate_signatures(model, input_signature)).inputs
+    written = {port.name: port.shape for port in runtime.inputs}
+    sizes: dict[str, int | None] = {"batch": None, "time": None}
+    for port, identifier in zip(ports, identifiers([port.name for port in ports]), strict=True):
+        shape = written.get(port.name, written.get(identifier, ()))
+        for axis, size in zip(sizes, range(min(2, len(shape), len(port.shape))), strict=False):
+            if port.shape[size] is None and shape[size] is not None:
+                sizes[axis] = shape[size]
+    return sizes
 
 
 def compare(

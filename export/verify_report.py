@@ -53,6 +53,8 @@ class VerifyReport:
         metrics: The task's own metrics, of the Keras model and of the artifact, where an `evaluate` was given.
         left_in_float: Of an artifact of fewer bits, what still computes or is stored in float32.
         drift: Of a step of fewer bits, how far it gets from the float step over 1,000 steps.
+        arena_bytes: Of a file for microcontrollers, the memory that it needs beside its own bytes, as measured in the
+            micro runtime; None where that is not installed.
         misses: Everything that is wrong, one line each; empty where the artifact passed.
     """
 
@@ -66,6 +68,7 @@ class VerifyReport:
     metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     left_in_float: list[FloatPart] = dataclasses.field(default_factory=list)
     drift: DriftReport | None = None
+    arena_bytes: int | None = None
     misses: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -112,6 +115,8 @@ class VerifyReport:
             lines.append(f"{name}: {value:.6g}, in the artifact {self.metrics['artifact'].get(name, float('nan')):.6g}")
         if self.left_in_float:
             lines.append(f"left in float32: {', '.join(map(str, self.left_in_float))}")
+        if self.arena_bytes is not None:
+            lines.append(f"arena: {self.arena_bytes} bytes in the micro runtime")
         if self.drift is not None:
             lines += [f"drift of {line}" for line in str(self.drift).splitlines()]
         return "\n".join(lines + [f"miss: {miss}" for miss in self.misses])

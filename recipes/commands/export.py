@@ -34,6 +34,8 @@ class Export(Command):
     """Fix the batch to this size, for a runtime that takes static shapes only, as LiteRT does in a browser."""
     time: int | None = None
     """Fix the sequences to this length."""
+    target: Literal["micro"] | None = None
+    """`micro` for a microcontroller: LiteRT with static shapes and C++ beside it; docs/micro.md."""
     metadata: Path | None = None
     """What the user of the files needs besides, a .json file: labels, vocabulary, normalisation, sample_rate ..."""
     opset: int = 18
@@ -69,6 +71,7 @@ class Export(Command):
                         format=name,
                         streaming=self.streaming,
                         chunk=self.chunk,
+                        target=self.target,
                         batch=self.batch,
                         time=self.time,
                         metadata=metadata,
@@ -93,6 +96,8 @@ class Export(Command):
         return 0
 
     def _formats(self) -> list[str]:
+        if self.target is not None:
+            return ["tflite"]
         return [name for name, fmt in export.FORMATS.items() if self.precision in fmt.tolerance]
 
     def _metadata(self) -> dict[str, Any]:
@@ -129,5 +134,6 @@ def _row(artifact: Any) -> dict[str, Any]:
         "relative_error": max(output.relative for output in report.outputs),
         "metrics": report.metrics,
         "left_in_float": [str(part) for part in report.left_in_float],
+        "arena_bytes": report.arena_bytes,
         "passed": report.passed,
     }

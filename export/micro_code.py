@@ -1,0 +1,170 @@
+"""C++ beside a file for microcontrollers: the file as an array, the ops to register, a program that runs it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from export.micro_ops import count_ops, resolver_lines
+from export.micro_runtime import MicroPort, ports_of
+
+_BYTES_A_LINE = 20
+_C_TYPES = {"float32": "float", "bool": "bool", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
+_C_TYPES["int64"] = "int64_t"
+
+
+def write_code(artifact: Path, arena: int | None, states: Sequence[str] = ()) -> list[Path]:
+    """Writes `model.h`, `model.cc` and `main.cc` beside `model.tflite`.
+
+    Args:
+        artifact: The `.tflite` file.
+        arena: The bytes of arena that were measured; None where the micro runtime is not installed.
+        states: Of a step model, the names of its states.
+
+    Returns:
+        The files.
+    """
+    content = artifact.read_bytes()
+    stem = artifact.stem
+    texts = {
+        artifact.with_suffix(".h"): _header(content, stem, arena, states),
+        artifact.with_suffix(".cc"): _array(content, stem),
+        artifact.with_name("main.cc"): _program(content, stem, states),
+    }
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+    return list(texts)
+
+
+def _namespace(stem: str) -> str:
+    return re.sub(r"\W", "_", f"_{stem}" if stem[:1].isdigit() else stem, flags=re.ASCII)
+
+
+def _array(content: bytes, stem: str) -> str:
+    rows = (content[at : at + _BYTES_A_LINE] for at in range(0, len(content), _BYTES_A_LINE))
+    body = "\n".join("    " + ",".join(map(str, row)) + "," for row in rows)
+    return (
+        f'#include "{stem}.h"\n\nnamespace {_namespace(stem)} {{\n'
+        f"alignas(16) const unsigned char kData[] = {{\n{body}\n}};\n}}  // namespace {_namespace(stem)}\n"
+    )
+
+
+def _header(content: bytes, stem: str, arena: int | None, states: Sequence[str]) -> str:
+    space = _namespace(stem)
+    ops = list(count_ops(content))
+    inputs, outputs = ports_of(content)
+    if arena is None:
+        room = f"constexpr int kArenaBytes = {_guess(content)};  // not measured; cut it down on the device"
+    else:  # alignment, and pointers of another size, move it a little
+        room = (
+            f"constexpr int kArenaBytes = {-(-(arena + arena // 20) // 16) * 16};  // {arena} measured on a PC, + 5 %"
+        )
+    register = "\n".join(f"  if ({line} != kTfLiteOk) return kTfLiteError;" for line in resolver_lines(ops))
+    places = {port.name: place for place, port in enumerate(outputs)}
+    pairs = ", ".join(f"{{{i}, {places[port.name]}}}" for i, port in enumerate(inputs) if port.name in states)
+    carried = (
+        f"// A step's states: (input, output); copy each output into its input before the next call.\n"
+        f"constexpr int kStates[][2] = {{{pairs}}};\n"
+        if pairs
+        else ""
+    )
+    return f"""#pragma once
+
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+
+namespace {space} {{
+extern const unsigned char kData[];
+constexpr unsigned int kBytes = {len(content)};
+{room}
+{"".join(f"{line}{chr(10)}" for line in _ports("input", inputs))}{
+        "".join(f"{line}{chr(10)}" for line in _ports("output", outputs))
+    }{carried}
+using Resolver = tflite::MicroMutableOpResolver<{len(ops)}>;
+inline TfLiteStatus RegisterOps(Resolver& resolver) {{
+{register}
+  return kTfLiteOk;
+}}
+}}  // namespace {space}
+"""
+
+
+def _ports(kind: str, ports: Sequence[MicroPort]) -> Iterator[str]:
+    for place, port in enumerate(ports):
+        shape = " x ".join(map(str, port.shape)) or "one"
+        scale = f", value = {port.scale:.9g} * (integer - {port.zero_point})" if port.scale else ""
+        yield f"// {kind} {place}: {port.name}, {_C_TYPES[port.dtype]}, {shape}{scale}"
+        if port.scale:
+            name = f"k{kind.title()}{place}"
+            yield f"constexpr float {name}Scale = {port.scale!r}f;"
+            yield f"constexpr int {name}ZeroPoint = {port.zero_point};"
+
+
+def _guess(content: bytes) -> int:
+    """More than a file of this size should need: its own size again, and room for the bookkeeping."""
+    return -(-(len(content) + 16384) // 16) * 16
+
+
+def _program(content: bytes, stem: str, states: Sequence[str]) -> str:
+    inputs, outputs = ports_of(content)
+    space = _namespace(stem)
+    # The converter orders inputs by their names, so a state may be the first.
+    (i, x), (o, y) = (next((p, q) for p, q in enumerate(ports) if q.name not in states) for ports in (inputs, outputs))
+    sample, value = "sample", "y[i]"
+    if x.scale:
+        limits = np.iinfo(x.dtype)
+        scaled = f"std::round(sample / {space}::kInput{i}Scale) + {space}::kInput{i}ZeroPoint"
+        sample = f"std::clamp({scaled}, {limits.min}.0f, {limits.max}.0f)"
+    if y.scale:
+        value = f"(y[i] - {space}::kOutput{o}ZeroPoint) * {space}::kOutput{o}Scale"
+    reset = "  for (size_t i = 0; i < interpreter.inputs_size(); ++i)  // a stream starts from zeros\n" + (
+        "    std::memset(interpreter.input(i)->data.raw, 0, interpreter.input(i)->bytes);\n"
+    )
+    carry = (
+        f"  for (const auto& state : {space}::kStates)  // the next step goes on from here\n"
+        "    std::memcpy(interpreter.input(state[0])->data.raw, interpreter.output(state[1])->data.raw,\n"
+        "                interpreter.input(state[0])->bytes);\n"
+    )
+    return f"""// Runs {stem}.tflite once. Build it with {stem}.cc and TensorFlow Lite Micro.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include "{stem}.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/system_setup.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+namespace {{
+alignas(16) uint8_t arena[{space}::kArenaBytes];
+}}
+
+int main() {{
+  tflite::InitializeTarget();
+  {space}::Resolver resolver;
+  if ({space}::RegisterOps(resolver) != kTfLiteOk) return 1;
+  tflite::MicroInterpreter interpreter(tflite::GetModel({space}::kData), resolver, arena, sizeof(arena));
+  if (interpreter.AllocateTensors() != kTfLiteOk) return 1;
+  std::printf("arena: %u of %u bytes\\n", unsigned(interpreter.arena_used_bytes()), unsigned(sizeof(arena)));
+{reset if states else ""}
+  auto* x = tflite::GetTensorData<{_C_TYPES[x.dtype]}>(interpreter.input({i}));
+  for (int i = 0; i < {_size(x)}; ++i) {{
+    const float sample = 0.0f;  // your next sample
+    x[i] = static_cast<{_C_TYPES[x.dtype]}>({sample});
+  }}
+  if (interpreter.Invoke() != kTfLiteOk) return 1;
+
+  const auto* y = tflite::GetTensorData<{_C_TYPES[y.dtype]}>(interpreter.output({o}));
+  for (int i = 0; i < {_size(y)}; ++i) std::printf("%g\\n", double({value}));
+{carry if states else ""}  return 0;
+}}
+"""
+
+
+def _size(port: MicroPort) -> int:
+    size = 1
+    for length in port.shape:
+        size *= length
+    return size

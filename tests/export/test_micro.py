@@ -1,0 +1,161 @@
+"""Files for microcontrollers, run in the micro interpreter where it is installed and in LiteRT's everywhere."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+import export
+from export import micro_runtime
+from export.micro_ops import MICRO_OPS, method_of
+from tests.export.random_models import randomise
+
+L = keras.layers
+needs_runtime = pytest.mark.skipif(not micro_runtime.installed(), reason="tflite-micro is not installed")
+
+
+def model_of(*layers: Any, time: int | None = 12, features: int = 5) -> keras.Model:
+    x = y = keras.Input((time, features), name="x")
+    for layer in layers:
+        y = layer(y)
+    return randomise(keras.Model(x, L.Dense(4, name="y")(y)))
+
+
+def data(count: int = 40, time: int = 12, features: int = 5) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(0).normal(size=(count, time, features)).astype("float32")}
+
+
+@needs_runtime
+def test_an_int8_lstm_fits_into_8_kilobytes(tmp_path: Path) -> None:
+    model = model_of(L.LSTM(64, name="lstm"), time=None, features=16)
+    options: dict[str, Any] = {"precision": "int8", "calibration": data(60, 40, 16)}
+    artifact = export.export_model(model, tmp_path, target="micro", time=40, **options)
+    assert artifact.report.arena_bytes <= 8192
+    assert artifact.bytes <= 30_000
+    assert _entry(artifact.path)["arena_bytes"] == artifact.report.arena_bytes
+    interpreter = Interpreter(str(artifact.path))
+    assert interpreter.get_input_details()[0]["dtype"] == np.int8
+    ops = export.op_histogram(artifact.path)
+    assert ops["UNIDIRECTIONAL_SEQUENCE_LSTM"] == 1
+    assert "arena: " in str(artifact.report)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [L.LSTM(6, return_sequences=True), L.LSTM(6)],
+        lambda: [L.Bidirectional(L.LSTM(3, return_sequences=True), name="both"), L.Conv1D(4, 3, activation="relu")],
+        lambda: [L.LSTM(7, use_bias=False, go_backwards=True)],
+    ],
+    ids=["stacked", "both directions", "backwards"],
+)
+def test_float_files_start_each_call_from_zeros_in_both_runtimes(layers: Any, tmp_path: Path) -> None:
+    model = model_of(*layers())
+    artifact = export.export_model(model, tmp_path / "m.tflite", target="micro")
+    calls = [{"x": row[np.newaxis]} for row in data(3)["x"]] * 2
+    content = artifact.path.read_bytes()
+    runs = [micro_runtime.run_lite(content, calls)]
+    if micro_runtime.installed():
+        runs.append(micro_runtime.run_micro(content, calls)[0])
+    for results in runs:
+        for call, got in zip(calls, results, strict=True):
+            np.testing.assert_allclose(got["y"], model(call["x"]), rtol=1e-3, atol=2e-5)
+
+
+def test_a_cell_beyond_ten_is_not_clipped(tmp_path: Path) -> None:
+    """An LSTM that counts to 18 and back to 2; the converter's clipping at 10 would leave -6."""
+    model = model_of(L.LSTM(1, name="counter"), time=34, features=1)
+    kernel = np.array([[0.0, 0.0, 9.0, 0.0]])
+    model.get_layer("counter").set_weights([kernel, np.zeros((1, 4)), np.array([12.0, 12.0, 0.0, 12.0])])
+    x = np.repeat([1.0, -1.0], [18, 16]).astype("float32").reshape(1, 34, 1)
+    artifact = export.export_model(model, tmp_path / "m.tflite", target="micro", calibration={"x": x})
+    content = artifact.path.read_bytes()
+    np.testing.assert_allclose(micro_runtime.run_lite(content, [{"x": x}])[0]["y"], model(x), atol=1e-4)
+    if micro_runtime.installed():
+        np.testing.assert_allclose(micro_runtime.run_micro(content, [{"x": x}])[0][0]["y"], model(x), atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int16x8"])
+def test_a_gru_goes_there_as_a_step_model(precision: str, tmp_path: Path) -> None:
+    model = model_of(L.GRU(12, return_sequences=True, name="gru"), time=None)
+    options = {} if precision == "float32" else {"calibration": data(8, 30)}
+    artifact = export.export_model(
+        model, tmp_path / "step.tflite", target="micro", streaming=True, precision=precision, **options
+    )
+    where = [case for case in artifact.report.cases if "odd chunks" in case]
+    assert where
+    assert set(export.op_histogram(artifact.path)) <= MICRO_OPS
+    header = (tmp_path / "step.h").read_text()
+    inputs, outputs = micro_runtime.ports_of(artifact.path.read_bytes())
+    (state,) = {port.name for port in inputs} & {port.name for port in outputs}
+    places = [[port.name for port in ports].index(state) for ports in (inputs, outputs)]
+    assert f"kStates[][2] = {{{{{places[0]}, {places[1]}}}}}" in header
+    assert f"interpreter.input({1 - places[0]})" in (tmp_path / "main.cc").read_text()
+    x = data(1, 30)["x"]
+    got = export.Stream(artifact).feed(x=x)["y"]
+    size = float(np.abs(model(x)).max())
+    np.testing.assert_allclose(got, model(x), atol=(1e-5 if precision == "float32" else 0.05) * size)
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "text"),
+    [
+        (lambda: [L.GRU(3, name="gru")], {}, r"layer 'gru' is a GRU.*streaming=True, with precision='int16x8'"),
+        (lambda: [L.LSTM(3, activation="relu", name="odd")], {}, r"layer 'odd' is an LSTM of relu and sigmoid"),
+        (lambda: [L.Masking(), L.LSTM(3, name="rnn")], {}, r"layer 'rnn' is masked.*drop the mask"),
+        (lambda: [L.Lambda(lambda x: keras.ops.sort(x, axis=1), name="sorted"), L.LSTM(3)], {}, r"layer 'sorted'"),
+        (lambda: [L.LSTM(3)], {"precision": "float16"}, r"no float16.*int8 or float32"),
+        (lambda: [L.LSTM(3)], {"precision": "int16x8", "calibration": {}}, r"int16x8 of the step model"),
+        (lambda: [L.LSTM(3)], {"precision": "int8"}, r"needs calibration data"),
+        (lambda: [L.LSTM(3)], {"target": "mikro"}, r"unknown target 'mikro'; did you mean 'micro'"),
+        (lambda: [L.LSTM(3)], {"format": "onnx"}, r"runs tflite files, not onnx"),
+    ],
+)
+def test_what_cannot_go_there_is_refused(layers: Any, options: Any, text: str, tmp_path: Path) -> None:
+    with pytest.raises(export.ExportError, match=text):
+        export.export_model(model_of(*layers()), tmp_path, **{"target": "micro", **options})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_open_length_must_be_given(tmp_path: Path) -> None:
+    with pytest.raises(export.ExportError, match=r"'x' has the shape \(1, None, 5\).*pass time="):
+        export.export_model(model_of(L.LSTM(3), time=None), tmp_path, target="micro")
+
+
+def test_the_code_beside_it(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibration": data()}
+    artifact = export.export_model(model_of(L.LSTM(6)), tmp_path / "net.tflite", target="micro", **options)
+    entry = _entry(artifact.path)
+    assert entry["code"] == ["net.h", "net.cc", "main.cc"]
+    numbers = re.findall(r"\d+", (tmp_path / "net.cc").read_text().split("kData[] = {")[1])
+    assert bytes(map(int, numbers)) == artifact.path.read_bytes()
+    header = (tmp_path / "net.h").read_text()
+    for op in export.op_histogram(artifact.path):
+        assert f"resolver.{method_of(op)}()" in header
+    port = entry["tensors"]["inputs"][0]
+    assert f"kInput0ZeroPoint = {port['zero_point']};" in header
+    assert len((tmp_path / "main.cc").read_text().splitlines()) <= 45
+    if shutil.which("g++"):
+        (tmp_path / "plain.cc").write_text((tmp_path / "net.cc").read_text().replace('#include "net.h"', "", 1))
+        command = ["g++", "-std=c++17", "-fsyntax-only", str(tmp_path / "plain.cc")]
+        subprocess.run(command, check=True, timeout=60)
+
+
+@needs_runtime
+def test_a_file_that_the_runtime_cannot_run_is_a_typed_error(tmp_path: Path) -> None:
+    model = model_of(L.Lambda(lambda x: keras.ops.sort(x, axis=1)))
+    whole = export.export_model(model, tmp_path / "m.tflite", batch=1)
+    with pytest.raises(export.ArtifactError, match="micro interpreter cannot run"):
+        micro_runtime.run_micro(whole.path.read_bytes(), [data(1)])
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    entry: dict[str, Any] = json.loads((path.parent / "manifest.json").read_text())["artifacts"][path.name]
+    return entry
