@@ -327,3 +327,36 @@ def test_the_oracle_is_a_plain_recurrent_network() -> None:
     h = reference.simple_rnn_step(toy.table[first], states, np.eye(WIDTH), toy.inner, np.zeros(WIDTH))[0]
     logits, _ = toy(first, states)
     np.testing.assert_allclose(logits, h @ toy.out, atol=1e-5)
+
+
+LIMITED = {
+    "greedy": decoding.greedy,
+    "beam": lambda *a, **o: decoding.beam_search(*a, beam_width=3, length_penalty=0.6, **o),
+    "sample": lambda *a, **o: decoding.sample(*a, seed=np.array([4, 4, 4], "int32"), **o),
+}
+
+
+@pytest.mark.parametrize("way", LIMITED)
+def test_each_row_has_a_limit_of_its_own(way: str) -> None:
+    toy, (first, states) = Toy(2, scale=0.5), starts(3)
+    limits = np.array([1, 3, 40], "int32")
+    together = LIMITED[way](toy, first, states, max_length=6, limits=limits)
+    for i, limit in enumerate(np.minimum(limits, 6)):
+        one = LIMITED[way](toy, first, states, max_length=int(limit))
+        written = np.reshape(np.asarray(together.token_ids)[i], (-1,))
+        np.testing.assert_array_equal(written[:limit], np.reshape(np.asarray(one.token_ids)[i], (-1,)))
+        np.testing.assert_array_equal(written[limit:], 0)
+        assert np.reshape(np.asarray(together.lengths)[i], ()) == limit
+        np.testing.assert_allclose(together.log_probabilities[i], one.log_probabilities[i], atol=1e-5)
+
+
+def test_each_row_has_a_temperature_of_its_own() -> None:
+    toy, (first, states) = Toy(scale=0.5), starts(4)
+    seeds, temperatures = np.array([5, 6, 7, 8], "int32"), np.array([0.3, 1.0, 4.0, 0.0], "float32")
+    together = decoding.sample(toy, first, states, seed=seeds, temperature=temperatures, max_length=12)
+    assert len({row(together, i) for i in range(4)}) == 4
+    for i, temperature in enumerate(temperatures):
+        one = decoding.sample(toy, first, states, seed=seeds, temperature=float(temperature), max_length=12)
+        assert row(together, i) == row(one, i)
+    below = decoding.sample(toy, first, states, seed=seeds, temperature=-temperatures, max_length=12)
+    np.testing.assert_array_equal(below.token_ids, decoding.greedy(toy, first, states, max_length=12).token_ids)
