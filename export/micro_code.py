@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from string import Template
 
 import numpy as np
 
@@ -12,6 +13,54 @@ from export.micro_runtime import MicroPort, ports_of
 _BYTES_A_LINE = 20
 _C_TYPES = {"float32": "float", "bool": "bool", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 _C_TYPES["int64"] = "int64_t"
+
+
+_RESET = """\
+  for (size_t i = 0; i < interpreter.inputs_size(); ++i)  // a stream starts from zeros
+    std::memset(interpreter.input(i)->data.raw, 0, interpreter.input(i)->bytes);
+"""
+_CARRY = """\
+  for (const auto& state : $space::kStates)  // the next step goes on from here
+    std::memcpy(interpreter.input(state[0])->data.raw, interpreter.output(state[1])->data.raw,
+                interpreter.input(state[0])->bytes);
+"""
+_MAIN = Template("""\
+// Runs $stem.tflite once. Build it with $stem.cc and TensorFlow Lite Micro.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include "$stem.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/system_setup.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+namespace {
+alignas(16) uint8_t arena[$space::kArenaBytes];
+}
+
+int main() {
+  tflite::InitializeTarget();
+  $space::Resolver resolver;
+  if ($space::RegisterOps(resolver) != kTfLiteOk) return 1;
+  tflite::MicroInterpreter interpreter(tflite::GetModel($space::kData), resolver, arena, sizeof(arena));
+  if (interpreter.AllocateTensors() != kTfLiteOk) return 1;
+  std::printf("arena: %u of %u bytes\\n", unsigned(interpreter.arena_used_bytes()), unsigned(sizeof(arena)));
+$reset
+  auto* x = tflite::GetTensorData<$x_type>(interpreter.input($x_place));
+  for (int i = 0; i < $x_size; ++i) {
+    const float sample = 0.0f;  // your next sample
+    x[i] = static_cast<$x_type>($sample);
+  }
+  if (interpreter.Invoke() != kTfLiteOk) return 1;
+
+  const auto* y = tflite::GetTensorData<$y_type>(interpreter.output($y_place));
+  for (int i = 0; i < $y_size; ++i) std::printf("%g\\n", double($value));
+$carry  return 0;
+}
+""")
 
 
 def write_code(artifact: Path, arena: int | None, states: Sequence[str] = ()) -> list[Path]:
@@ -117,50 +166,20 @@ def _program(content: bytes, stem: str, states: Sequence[str]) -> str:
         sample = f"std::clamp({scaled}, {limits.min}.0f, {limits.max}.0f)"
     if y.scale:
         value = f"(y[i] - {space}::kOutput{o}ZeroPoint) * {space}::kOutput{o}Scale"
-    reset = "  for (size_t i = 0; i < interpreter.inputs_size(); ++i)  // a stream starts from zeros\n" + (
-        "    std::memset(interpreter.input(i)->data.raw, 0, interpreter.input(i)->bytes);\n"
+    return _MAIN.substitute(
+        stem=stem,
+        space=space,
+        reset=_RESET if states else "",
+        carry=Template(_CARRY).substitute(space=space) if states else "",
+        x_type=_C_TYPES[x.dtype],
+        x_place=i,
+        x_size=_size(x),
+        sample=sample,
+        y_type=_C_TYPES[y.dtype],
+        y_place=o,
+        y_size=_size(y),
+        value=value,
     )
-    carry = (
-        f"  for (const auto& state : {space}::kStates)  // the next step goes on from here\n"
-        "    std::memcpy(interpreter.input(state[0])->data.raw, interpreter.output(state[1])->data.raw,\n"
-        "                interpreter.input(state[0])->bytes);\n"
-    )
-    return f"""// Runs {stem}.tflite once. Build it with {stem}.cc and TensorFlow Lite Micro.
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
-
-#include "{stem}.h"
-#include "tensorflow/lite/micro/micro_interpreter.h"
-#include "tensorflow/lite/micro/system_setup.h"
-#include "tensorflow/lite/schema/schema_generated.h"
-
-namespace {{
-alignas(16) uint8_t arena[{space}::kArenaBytes];
-}}
-
-int main() {{
-  tflite::InitializeTarget();
-  {space}::Resolver resolver;
-  if ({space}::RegisterOps(resolver) != kTfLiteOk) return 1;
-  tflite::MicroInterpreter interpreter(tflite::GetModel({space}::kData), resolver, arena, sizeof(arena));
-  if (interpreter.AllocateTensors() != kTfLiteOk) return 1;
-  std::printf("arena: %u of %u bytes\\n", unsigned(interpreter.arena_used_bytes()), unsigned(sizeof(arena)));
-{reset if states else ""}
-  auto* x = tflite::GetTensorData<{_C_TYPES[x.dtype]}>(interpreter.input({i}));
-  for (int i = 0; i < {_size(x)}; ++i) {{
-    const float sample = 0.0f;  // your next sample
-    x[i] = static_cast<{_C_TYPES[x.dtype]}>({sample});
-  }}
-  if (interpreter.Invoke() != kTfLiteOk) return 1;
-
-  const auto* y = tflite::GetTensorData<{_C_TYPES[y.dtype]}>(interpreter.output({o}));
-  for (int i = 0; i < {_size(y)}; ++i) std::printf("%g\\n", double({value}));
-{carry if states else ""}  return 0;
-}}
-"""
 
 
 def _size(port: MicroPort) -> int:

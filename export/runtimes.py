@@ -109,8 +109,9 @@ class _Tflite:
         self.metadata = metadata.of_tflite(self._content)
         self._runner = self._start()
         self._shapes: dict[str, tuple[int, ...]] | None = None
-        self.inputs = [_tflite_port(name, d) for name, d in self._runner.get_input_details().items()]
-        self.outputs = [_tflite_port(name, d) for name, d in self._runner.get_output_details().items()]
+        self._taken, self._given = self._runner.get_input_details(), self._runner.get_output_details()
+        self.inputs = [_tflite_port(name, d) for name, d in self._taken.items()]
+        self.outputs = [_tflite_port(name, d) for name, d in self._given.items()]
 
     def _start(self) -> Any:
         interpreter = quiet_interpreter(self._content, self._threads)
@@ -124,12 +125,29 @@ class _Tflite:
             # in a neural Turing machine, every second time; never with a new interpreter or without the delegate).
             self._runner = self._start()
         self._shapes = shapes
-        return dict(self._runner(**arrays))
+        outputs = self._runner(**{name: _to_integers(array, self._taken[name]) for name, array in arrays.items()})
+        return {name: _from_integers(array, self._given[name]) for name, array in outputs.items()}
 
 
 def _tflite_port(name: str, details: dict[str, Any]) -> Port:
     shape = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
-    return Port(name, tuple(None if size < 0 else int(size) for size in shape), np.dtype(details["dtype"]).name)
+    dtype = "float32" if details["quantization"][0] else np.dtype(details["dtype"]).name
+    return Port(name, tuple(None if size < 0 else int(size) for size in shape), dtype)
+
+
+def _to_integers(array: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Numbers as a file takes them whose inputs are integers, as a microcontroller's are."""
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return array
+    limits = np.iinfo(details["dtype"])
+    integers: np.ndarray = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
+    return integers.astype(details["dtype"])
+
+
+def _from_integers(array: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    scale, zero_point = details["quantization"]
+    return ((array.astype(np.float64) - zero_point) * scale).astype(np.float32) if scale else array
 
 
 class _Onnx:

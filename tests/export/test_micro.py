@@ -148,6 +148,20 @@ def test_the_code_beside_it(tmp_path: Path) -> None:
         subprocess.run(command, check=True, timeout=60)
 
 
+def test_integers_are_judged_and_run_as_the_models_numbers(tmp_path: Path) -> None:
+    model = model_of(L.LSTM(8, return_sequences=True))
+    options: dict[str, Any] = {"precision": "int8", "calibration": data()}
+    artifact = export.export_model(model, tmp_path, target="micro", **options)
+    report = export.verify(model, artifact, data=data(5))
+    report.raise_for_failure()
+    assert 0 < report.outputs[0].relative < 0.2
+    x = data(1)["x"]
+    np.testing.assert_array_equal(
+        export.load_runtime(artifact.path)({"x": x})["y"],
+        micro_runtime.run_lite(artifact.path.read_bytes(), [{"x": x}])[0]["y"],
+    )
+
+
 @needs_runtime
 def test_a_file_that_the_runtime_cannot_run_is_a_typed_error(tmp_path: Path) -> None:
     model = model_of(L.Lambda(lambda x: keras.ops.sort(x, axis=1)))
