@@ -10,7 +10,7 @@ from export.ports import Port
 
 Arrays = dict[str, np.ndarray]
 # Steps; longer than any traced default, and not a multiple of the chunks in which a runtime may run them.
-_SHORT, _LONG, _VERY_LONG = 7, 33, 290
+_SHORT, _LONG, _VERY_LONG = 7, 33, 546
 _LEFT = "padding on the left"
 _PADDINGS = ("full, short, empty and broken rows", _LEFT)
 _BATCH, _MOST_DATA = 32, 128
