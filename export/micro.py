@@ -161,7 +161,7 @@ def finish(written: Path, place: Path, report: VerifyReport | None, entry: dict[
     content = written.read_bytes()
     inputs, outputs = ports_of(content)
     arena = None if report is None else report.arena_bytes
-    states = [state["name"] for state in entry.get("stream", {}).get("states", [])]
+    states = {state["name"]: state["initial"] for state in entry.get("stream", {}).get("states", [])}
     code = write_code(written, arena, states)
     for path in code:
         files.put_in_place(path, place.with_name(path.name))

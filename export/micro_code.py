@@ -1,9 +1,10 @@
 """C++ beside a file for microcontrollers: the file as an array, the ops to register, a program that runs it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ _C_TYPES["int64"] = "int64_t"
 
 
 _RESET = """\
-  for (size_t i = 0; i < interpreter.inputs_size(); ++i)  // a stream starts from zeros
+  for (size_t i = 0; i < interpreter.inputs_size(); ++i)  // $why
     std::memset(interpreter.input(i)->data.raw, 0, interpreter.input(i)->bytes);
 """
 _CARRY = """\
@@ -63,19 +64,18 @@ $carry  return 0;
 """)
 
 
-def write_code(artifact: Path, arena: int | None, states: Sequence[str] = ()) -> list[Path]:
+def write_code(artifact: Path, arena: int | None, states: Mapping[str, Any] | None = None) -> list[Path]:
     """Writes `model.h`, `model.cc` and `main.cc` beside `model.tflite`.
 
     Args:
         artifact: The `.tflite` file.
         arena: The bytes of arena that were measured; None where the micro runtime is not installed.
-        states: Of a step model, the names of its states.
+        states: Of a step model, its states' values before the first step, by name.
 
     Returns:
         The files.
     """
-    content = artifact.read_bytes()
-    stem = artifact.stem
+    content, stem, states = artifact.read_bytes(), artifact.stem, states or {}
     texts = {
         artifact.with_suffix(".h"): _header(content, stem, arena, states),
         artifact.with_suffix(".cc"): _array(content, stem),
@@ -99,7 +99,7 @@ def _array(content: bytes, stem: str) -> str:
     )
 
 
-def _header(content: bytes, stem: str, arena: int | None, states: Sequence[str]) -> str:
+def _header(content: bytes, stem: str, arena: int | None, states: Mapping[str, Any]) -> str:
     space = _namespace(stem)
     ops = list(count_ops(content))
     inputs, outputs = ports_of(content)
@@ -154,7 +154,7 @@ def _guess(content: bytes) -> int:
     return -(-(len(content) + 16384) // 16) * 16
 
 
-def _program(content: bytes, stem: str, states: Sequence[str]) -> str:
+def _program(content: bytes, stem: str, states: Mapping[str, Any]) -> str:
     inputs, outputs = ports_of(content)
     space = _namespace(stem)
     # The converter orders inputs by their names, so a state may be the first.
@@ -169,7 +169,7 @@ def _program(content: bytes, stem: str, states: Sequence[str]) -> str:
     return _MAIN.substitute(
         stem=stem,
         space=space,
-        reset=_RESET if states else "",
+        reset=Template(_RESET).substitute(why=_start(states)) if states else "",
         carry=Template(_CARRY).substitute(space=space) if states else "",
         x_type=_C_TYPES[x.dtype],
         x_place=i,
@@ -180,6 +180,13 @@ def _program(content: bytes, stem: str, states: Sequence[str]) -> str:
         y_size=_size(y),
         value=value,
     )
+
+
+def _start(states: Mapping[str, Any]) -> str:
+    others = [name for name, initial in states.items() if np.any(initial)]
+    if not others:
+        return "a stream starts from zeros"
+    return f"replace the zeros of {', '.join(others)} by what manifest.json calls initial"
 
 
 def _size(port: MicroPort) -> int:

@@ -66,7 +66,7 @@ def compare_step(step: StreamingModel, path: Path, wish: Wish, chunk: int) -> Ve
     report = compare_stream(step, path, _FORMAT, wish, step_only=True)
     sequences = calibration_sequences(step, wish)
     if not sequences:
-        random, _ = proof_inputs(step.plan, batch=1, seed=5)
+        random, _ = proof_inputs(step.plan, batch=1, seed=5, least=_STEPS * chunk)
         sequences = [{port.name: array for port, array in random.items()}]
     calls = [call for sequence in sequences for call in cut(step, sequence, chunk)][:_STEPS]
     exact, states = float_step(step, chunk), start_states(step)
