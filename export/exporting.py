@@ -112,6 +112,10 @@ def export_model(
     if target is not None:
         wish = micro.wish_for(target, fmt, wish, stepwise)
     wish.check(fmt)
+    if stepwise and (batch not in (None, 1) or time is not None):
+        raise ExportError(
+            "a step takes one stream in LiteRT and any number elsewhere, chunk= steps; leave batch and time out"
+        )
     with files.scratch(place.parent) as room:
         written = room / place.name
         if target is not None and stepwise:

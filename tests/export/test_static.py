@@ -37,3 +37,8 @@ def test_one_axis_may_stay_open(tmp_path: Path) -> None:
     artifact = export.export_model(tagger(), tmp_path / "model.onnx", time=12)
     shapes = {port.name: port.shape for port in export.load_runtime(artifact.path).inputs}
     assert shapes == {"token_ids": (None, 12), "mood": (None, 3)}
+
+
+def test_a_step_has_no_batch_or_time_to_fix(tmp_path: Path) -> None:
+    with pytest.raises(export.ExportError, match="leave batch and time out"):
+        export.export_model(tagger(), tmp_path / "model.onnx", streaming=True, time=4)
