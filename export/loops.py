@@ -16,7 +16,7 @@ from export.tensors import dims, reshape, where
 
 Step = Callable[[tf.Tensor, States], tuple[tf.Tensor, States]]
 Projection = Callable[[tf.Tensor], tf.Tensor]
-Product = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Product = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +68,18 @@ class Collect(Protocol):
         """-> (outputs (time, batch, ...), final states); `output` describes one step's output (batch, ...)."""
 
 
-def flat_product(xs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """(time, batch, features) x (features, units) as one 2-D product, not one for each step."""
+def flat_product(xs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    """(time, batch, features) -> xs kernel + bias (time, batch, units), as one 2-D product, not one for each step."""
     time, batch, features = dims(xs)
-    return reshape(tf.matmul(reshape(xs, [-1, features]), kernel), [time, batch, kernel.shape[-1]])
+    z = tf.matmul(reshape(xs, [-1, features]), kernel)
+    z = z if bias is None else tf.nn.bias_add(z, bias)  # TensorFlow runs the two as one op
+    return reshape(z, [time, batch, kernel.shape[-1]])
+
+
+def whole_product(xs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    """`flat_product` without the reshapes: LiteRT's converter makes one FULLY_CONNECTED of inputs of any rank."""
+    z = tf.matmul(xs, kernel)
+    return z if bias is None else z + bias
 
 
 class LoopEngine:
@@ -79,7 +87,7 @@ class LoopEngine:
 
     Args:
         collect: How outputs are collected.
-        product: How many steps' inputs are multiplied with the kernel.
+        product: The projection of many steps' inputs.
     """
 
     def __init__(self, collect: Collect, product: Product = flat_product) -> None:
@@ -116,12 +124,7 @@ def parts(run: CellRun, product: Product) -> tuple[Step, Projection]:
     """-> (the part of the cell that stays in the loop, what all steps can do at once before it)."""
     if type(run.cell) in _HOIST:
         hoisted = _HOIST[type(run.cell)](run.cell)
-
-        def project(xs: tf.Tensor) -> tf.Tensor:
-            z = product(xs, hoisted.kernel)
-            return z if hoisted.bias is None else z + hoisted.bias
-
-        return hoisted.step, project
+        return hoisted.step, lambda xs: product(xs, hoisted.kernel, hoisted.bias)
 
     def whole_cell(x: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         output, new = run.cell(x, keras.tree.pack_sequence_as(run.nested, states))

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from export.loops import LoopEngine, parts
+from export.loops import LoopEngine, parts, whole_product
 from export.recurrence import CellRun, States
 from export.tensors import dims, reshape
 
@@ -20,7 +20,7 @@ class StepEngine(LoopEngine):
         """Runs the step, or the loop; see `recurrence.Engine`."""
         if run.xs.shape[0] != 1 or run.count is not None:
             return super().__call__(run)
-        step, project = parts(run, tf.matmul)
+        step, project = parts(run, whole_product)
         # Dropping the time axis by a reshape, not by a slice, keeps all of the step in one piece for XNNPACK.
         output, states = step(project(reshape(run.xs, dims(run.xs)[1:])), run.states)
         return tf.expand_dims(output, 0) if run.outputs else None, output, states

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from export.errors import ExportError, first_line
-from export.loops import LoopEngine
+from export.loops import LoopEngine, whole_product
 from export.lowering import Lowering
 from export.quantization_tflite import TfliteQuantizer
 from export.saved_model import save_signatures
@@ -34,8 +34,7 @@ _SUBGRAPH_FIELDS = {
 
 def lowering() -> Lowering:
     """Recurrent layers as while loops of builtin ops."""
-    # The converter makes one FULLY_CONNECTED of a product of any rank.
-    return Lowering(LoopEngine(collect_in_chunks, tf.matmul), PATCHES)
+    return Lowering(LoopEngine(collect_in_chunks, whole_product), PATCHES)
 
 
 def convert(traced: Traced, metadata: dict[str, str], quantizer: TfliteQuantizer | None = None) -> bytes:
