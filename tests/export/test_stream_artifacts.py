@@ -19,7 +19,7 @@ from tests.export.judging import SUFFIXES
 
 L = keras.layers
 FORMATS = ("tflite", "onnx", "saved_model")
-NAMES = ("last state", "masked", "two valid convolutions", "own front end")
+NAMES = ("last state", "two valid convolutions")
 SLOW_NAMES = tuple(name for name in CAUSAL if name not in NAMES)
 
 

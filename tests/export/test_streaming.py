@@ -57,7 +57,7 @@ def test_nothing_drifts_over_a_thousand_steps(name: str) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_models(seed: int) -> None:
     for want, got in whole_and_chunked(random_causal(seed), steps=96, seed=seed):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
