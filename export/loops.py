@@ -5,6 +5,7 @@ recurrent product and the gates.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -30,6 +31,7 @@ class Loop:
         states: Initial states.
         count: (batch,) steps of each row, or None for all.
         keep_states: Whether the final states are wanted, of each row after its own last step.
+        kernel_bytes: Size of the weights that each step reads; None where that is not known.
     """
 
     step: Step
@@ -38,6 +40,7 @@ class Loop:
     states: States
     count: tf.Tensor | None
     keep_states: bool
+    kernel_bytes: int | None = None
 
     @property
     def steps(self) -> Any:
@@ -105,6 +108,7 @@ class LoopEngine:
         step, project = parts(run, self._product)
         loop = Loop(step, project, run.xs, run.states, run.count, run.keep_states)
         if type(run.cell) in _HOIST:  # the output is the first state
+            loop = dataclasses.replace(loop, kernel_bytes=4 * math.prod(run.cell.recurrent_kernel.shape))
             output = tf.TensorSpec([run.xs.shape[1], run.cell.units], run.states[0].dtype)
         else:
             output = _output_spec(step, run.xs, run.states)

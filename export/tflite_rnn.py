@@ -1,5 +1,7 @@
 """How a LiteRT while loop collects its outputs."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,6 +15,10 @@ from export.tensors import dims
 # loop runs in chunks of chunks. Their sizes are known before the first step: where a tensor's size may change with the
 # data, anywhere in the file, the interpreter prepares ops anew at each step, which takes longer than running them.
 _CHUNKS = (512, 32)
+# Two steps an iteration share its overhead, as large as a small step. XNNPACK packs a kernel anew for each product, and
+# from about this size on, two of them crowd each other out of a core's cache (measured: 0.87 of the time at 64 KB, 1.0
+# at 256 KB, 1.3 at 1 MB).
+_SMALL_KERNEL = 128 * 1024
 
 
 def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
@@ -20,36 +26,79 @@ def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, Sta
     time = dims(loop.xs)[0]
     # The first steps of each chunk, as many as the sequence has: from the shape alone, so of a size known beforehand.
     offsets = [tf.range(time)[:size] for size in _CHUNKS]
-    kept, final = _run(loop, output, offsets, loop.xs, 0, loop.steps, loop.states)
+    if loop.kernel_bytes is not None and loop.kernel_bytes <= _SMALL_KERNEL:
+        offsets[-1] = tf.range(_CHUNKS[-1])  # an even number of steps
+        run_steps = _run_pairs
+    else:
+        run_steps = _run_steps
+    kept, final = _run_chunks(_Chunks(loop, output, offsets, run_steps), 0, loop.xs, 0, loop.steps, loop.states)
     return tf.gather(kept, tf.range(time)), final  # a slice up to `time` would not have a size known beforehand
 
 
-def _run(
-    loop: Loop, output: tf.TensorSpec, offsets: list[tf.Tensor], xs: tf.Tensor, start: Any, steps: Any, states: Any
+@dataclasses.dataclass(frozen=True)
+class _Chunks:
+    """How a loop is cut: `offsets` holds the first steps of a chunk of each size, `run_steps` runs the smallest."""
+
+    loop: Loop
+    output: tf.TensorSpec
+    offsets: list[tf.Tensor]
+    run_steps: Callable[..., tuple[tf.Tensor, States]]
+
+
+def _run_chunks(
+    chunks: _Chunks, level: int, xs: tf.Tensor, start: Any, steps: Any, states: States
 ) -> tuple[tf.Tensor, States]:
     """Runs `steps` steps on the first rows of xs, which stand for the steps from `start` on.
 
     Returns:
         The outputs, followed by as many rows without meaning as a chunk has, and the final states.
     """
-    whole = len(offsets) == len(_CHUNKS)  # here xs are still the inputs; the chunks below have their projection
+    if level == len(chunks.offsets):
+        return chunks.run_steps(chunks, xs, start, steps, states)
+    offsets = chunks.offsets[level]
 
     def body(at: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        if offsets:
-            rows = tf.gather(xs, tf.minimum(at + offsets[0], tf.shape(xs)[0] - 1))
-            size = tf.shape(rows)[0]
-            rows = loop.project(rows) if whole else rows
-            part, new = _run(loop, output, offsets[1:], rows, start + at, tf.minimum(size, steps - at), states)
-            return (at + size, _write(kept, part, at), *new)
+        rows = tf.gather(xs, tf.minimum(at + offsets, tf.shape(xs)[0] - 1))
+        size = tf.shape(rows)[0]
+        rows = chunks.loop.project(rows) if level == 0 else rows
+        part, new = _run_chunks(chunks, level + 1, rows, start + at, tf.minimum(size, steps - at), list(states))
+        return (at + size, _write(kept, part, at), *new)
+
+    return _while(chunks, body, steps, _room(xs, chunks.output, chunks.offsets[level:]), states)
+
+
+def _run_steps(chunks: _Chunks, xs: tf.Tensor, start: Any, steps: Any, states: States) -> tuple[tf.Tensor, States]:
+    loop = chunks.loop
+
+    def body(at: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
         y, new = loop.advance(tf.gather(xs, at), start + at, list(states), loop.count)
         return (at + 1, _write(kept, _as_row(y), at), *new)
 
-    room = _room(xs, output, offsets)
+    return _while(chunks, body, steps, _room(xs, chunks.output, []), states)
+
+
+def _run_pairs(chunks: _Chunks, xs: tf.Tensor, start: Any, steps: Any, states: States) -> tuple[tf.Tensor, States]:
+    """`_run_steps`, two at a time. A step too many after an odd last one holds the states; its output means nothing."""
+    loop = chunks.loop
+    end = start + steps
+
+    def body(at: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        first, second = (_drop_first_axis(row) for row in tf.split(tf.gather(xs, at + tf.range(2)), 2))
+        y, new = loop.advance(first, start + at, list(states), loop.count)
+        z, new = loop.advance(second, start + at + 1, new, end if loop.count is None else loop.count)
+        return (at + 2, _write(kept, tf.concat([_as_row(y), _as_row(z)], axis=0), at), *new)
+
+    return _while(chunks, body, steps, _room(xs, chunks.output, []), states)
+
+
+def _while(
+    chunks: _Chunks, body: Callable[..., tuple[tf.Tensor, ...]], steps: Any, room: tf.Tensor, states: States
+) -> tuple[tf.Tensor, States]:
     _, kept, *final = tf.while_loop(
         lambda at, *_: at < steps,
         body,
         (tf.constant(0), room, *states),
-        shape_invariants=(tf.TensorShape([]), room.shape, *loop.invariants),
+        shape_invariants=(tf.TensorShape([]), room.shape, *chunks.loop.invariants),
     )
     return kept, final
 
@@ -73,6 +122,11 @@ def _room(xs: tf.Tensor, output: tf.TensorSpec, chunks: list[tf.Tensor]) -> tf.T
 def _as_row(y: tf.Tensor) -> tf.Tensor:
     """(batch, ...) -> (1, batch, ...). RESHAPE is among LiteRT's fast kernels, EXPAND_DIMS is not."""
     return tf.reshape(y, [1, -1, *y.shape[1:]]) if y.shape[1:].is_fully_defined() else tf.expand_dims(y, 0)
+
+
+def _drop_first_axis(row: tf.Tensor) -> tf.Tensor:
+    """(1, batch, units) -> (batch, units), by RESHAPE for the same reason."""
+    return tf.reshape(row, [-1, *row.shape[2:]])
 
 
 def _write(kept: tf.Tensor, rows: tf.Tensor, at: Any) -> tf.Tensor:
