@@ -150,15 +150,20 @@ def _from_integers(array: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     return ((array.astype(np.float64) - zero_point) * scale).astype(np.float32) if scale else array
 
 
+def quiet_session(path: Path, threads: int) -> Any:
+    """The ONNX session, without its notices."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 class _Onnx:
     def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = quiet_session(path, threads)
         self.metadata = self._session.get_modelmeta().custom_metadata_map.get(metadata.KEY)
         self.inputs = [_onnx_port(value) for value in self._session.get_inputs()]
         self.outputs = [_onnx_port(value) for value in self._session.get_outputs()]

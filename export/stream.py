@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from export import metadata
 from export.errors import ArtifactError, first_line
 from export.formats import format_of
-from export.runtimes import quiet_interpreter
+from export.runtimes import quiet_interpreter, quiet_session
 
 Arrays = dict[str, np.ndarray]
 
@@ -180,10 +181,7 @@ class _Tflite:
 
         content = path.read_bytes()
         model = schema.Model.GetRootAs(content)
-        self.metadata = None
-        for entry in (model.Metadata(i) for i in range(model.MetadataLength())):
-            if entry.Name() == b"seqzoo":
-                self.metadata = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().decode()
+        self.metadata = metadata.of_tflite(content)
         self._interpreter = quiet_interpreter(content, threads)
         self._interpreter.allocate_tensors()
         # The step is the first subgraph: a plain invoke, without the signature runner's copies, takes a third.
@@ -208,14 +206,8 @@ class _Tflite:
 
 class _Onnx:
     def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.metadata = self._session.get_modelmeta().custom_metadata_map.get("seqzoo")
+        self._session = quiet_session(path, threads)
+        self.metadata = self._session.get_modelmeta().custom_metadata_map.get(metadata.KEY)
         self._outputs = [value.name for value in self._session.get_outputs()]
         self.batch = None
 
@@ -229,8 +221,7 @@ class _SavedModel:
     def __init__(self, path: Path, threads: int) -> None:
         import tensorflow as tf
 
-        metadata = path / "assets.extra" / "seqzoo.json"
-        self.metadata = metadata.read_text() if metadata.exists() else None
+        self.metadata = metadata.of_saved_model(path)
         self._loaded = tf.saved_model.load(str(path))
         self._function = self._loaded.signatures.get("step")
         self.batch = None
