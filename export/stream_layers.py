@@ -5,13 +5,14 @@ any other.
 """
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.src.models.functional import Functional
-from keras.src.ops.numpy import Pad
+from keras.src.ops.numpy import GetItem, Pad
 
 from export import stream_windows as windows
 from export.lowering import Patches, patched, patching, time_folded
@@ -82,7 +83,7 @@ def _run(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) -> Any:
 def is_known(op: Any) -> bool:
     """Whether it is known how this kind of layer or op runs chunk by chunk."""
     own = hasattr(op, "stream_call") or hasattr(op, "time_window")
-    return own or _kind(op) is not None or _holds_layers(op)
+    return own or _kind(op) not in (None, _item) or _holds_layers(op)
 
 
 def _kind(op: Any) -> Handler | None:
@@ -101,6 +102,8 @@ def _handler_of(scope: Scope, layer: Any) -> Handler:
         return _own_memory
     if hasattr(layer, "time_window"):
         return windows.own_window
+    if hasattr(layer, "time_period"):
+        return windows.every_nth
     return _kind(layer) or _by_itself
 
 
@@ -140,6 +143,16 @@ def _by_itself(scope: Scope, layer: Any, call: Handler, *args: Any, **kwargs: An
     return outputs
 
 
+def _item(scope: Scope, op: Any, call: Handler, x: Any, key: Any) -> Any:
+    """A slice. Of a mask, every n-th step is as `windows.every_nth`: so Keras thins a mask out beside its sequence."""
+    if x.dtype == tf.bool and len(x.shape) == 2 and isinstance(key, tuple) and len(key) == 2:
+        batch, time = key
+        if batch == slice(None) and isinstance(time, slice) and (time.start, time.stop) == (None, None):
+            period = 1 if time.step is None else time.step
+            return x & windows.ticks(scope, op, x, period) if period > 1 else call(x, key)
+    return _by_itself(scope, op, call, x, key)
+
+
 def _is_shorter(given: tf.TensorShape, taken: tf.TensorShape) -> bool:
     """Whether an output has lost steps, so that each sees several."""
     if given.rank < 2 or given.rank < taken.rank or given[0] != taken[0] or None in (given[1], taken[1]):
@@ -167,14 +180,16 @@ def _own_memory(scope: Scope, layer: Any, call: Handler, x: Any, **kwargs: Any) 
     suffixes = ["state"] if len(flat) == 1 else [f"state_{k}" for k in range(len(flat))]
     names = [scope.name(layer, suffix) for suffix in suffixes]
     state = [scope.read(name, value) for name, value in zip(names, flat, strict=True)]
-    valid = windows.valid_mask(scope, layer, x)
-    if valid is not None and x.shape[1] is None:
-        raise refuse(layer, "steps come before its first one, and a chunk of any length can't be cut there")
+    given = {"inputs": x}
+    if "mask" in inspect.signature(layer.stream_call).parameters:
+        given["mask"] = kwargs.get("mask")
+    valid = windows.valid_mask(scope, layer, keras.tree.flatten(x)[0])
     outputs: list[Any] = []
     # One by one where some steps come before its first one: at those, nothing happened.
-    for part in [x] if valid is None else tf.split(x, x.shape[1], axis=1):
+    for part in [given] if valid is None else _one_by_one(layer, given):
         with entered(None):
-            y, after = layer.stream_call(part, keras.tree.pack_sequence_as(initial, state))
+            part_of_x = part.pop("inputs")
+            y, after = layer.stream_call(part_of_x, keras.tree.pack_sequence_as(initial, state), **part)
         new = keras.tree.flatten(after)
         if valid is not None:
             now = valid[:, len(outputs)]
@@ -183,7 +198,18 @@ def _own_memory(scope: Scope, layer: Any, call: Handler, x: Any, **kwargs: Any) 
         outputs.append(y)
     for name, value in zip(names, state, strict=True):
         scope.write(name, value)
-    return outputs[0] if valid is None else tf.concat(outputs, axis=1)
+    # An input that is handed through is a sequence of its own from here, with a mask of its own.
+    return keras.tree.map_structure(lambda *ys: tf.concat(ys, axis=1) if ys[1:] else tf.identity(ys[0]), *outputs)
+
+
+def _one_by_one(layer: Any, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Sequences, in any structure, as structures of one step each."""
+    flat = keras.tree.flatten(given)
+    steps = keras.tree.flatten(given["inputs"])[0].shape[1]
+    if steps is None:
+        raise refuse(layer, "steps come before its first one, and a chunk of any length can't be cut there")
+    split = [[x] * steps if x is None else tf.split(x, steps, axis=1) for x in flat]
+    return [keras.tree.pack_sequence_as(given, list(step)) for step in zip(*split, strict=True)]
 
 
 def _no_length_check(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -223,6 +249,7 @@ HANDLERS: dict[type, Handler] = {
     keras.layers.GlobalMaxPooling2D: _refuse(f"it pools over time: {_FORGETS}; use the last state"),
     keras.layers.Flatten: _refuse(f"it makes one vector of all steps: {_FORGETS}; use the last state"),
     Pad: windows.pad,
+    GetItem: _item,
     keras.layers.ZeroPadding1D: windows.zero_padding,
     keras.layers.ZeroPadding2D: windows.zero_padding,
     keras.layers.Cropping1D: windows.cropping,

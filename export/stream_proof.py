@@ -122,9 +122,16 @@ def _blame(model: keras.Model, plan: Plan, inputs: list[np.ndarray], hops: int) 
             timing = chunks[0][index][2][place]
             grows = y.ndim > 1 and len({part.shape[1] for part in parts}) > 1
             joined = join(parts, 1 if grows else None)
+            if grows and timing is not None and timing.period > 1:
+                joined = _kept(joined, timing)
             if not _same(y, joined, 1 if grows else None, max(0, timing.warmup) if timing else 0):
                 return refuse(op, _reason(y, changed[index][1][place], grows), unknown=grows)
     return refuse(model, "an operation in its call mixes the steps of the sequence")
+
+
+def _kept(held: np.ndarray, timing: Timing) -> np.ndarray:
+    """Of a sequence that holds still between its ticks, the ticks behind the warm-up, and room for one."""
+    return np.concatenate([held[:, : timing.warmup], held[:, timing.warmup :: timing.period]], axis=1)
 
 
 def _is_same_call(op: Any, other: Any) -> bool:

@@ -52,11 +52,15 @@ class Timing:
         warmup: Its first steps that the whole sequence does not have: they come before a first full window.
             Below zero, that many zeros stand before the first step (ZeroPadding1D).
         folded: Its steps are folded into the batch axis, as frames are for a convolution.
+        period: One step in so many counts; a stream masks the others, and what follows holds still over them.
+        ticks: The layer or op that made it so.
     """
 
     rate: Fraction = Fraction(1)
     warmup: int = 0
     folded: bool = False
+    period: int = 1
+    ticks: Any = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass
@@ -165,6 +169,8 @@ class Scope:
         known = [self._timings[id(tensor)][1] for tensor in flat if id(tensor) in self._timings]
         timings = list(dict.fromkeys(timing for timing in known if timing is not None))
         timings = [timing for timing in timings if not timing.folded] or timings
+        # Beside a sequence of all steps, the held ones of a slower one count as steps again.
+        timings = [timing for timing in timings if timing.period == 1] or timings
         if len(timings) > 1:
             raise refuse(
                 self.frame.op, "its inputs come with different delays; cut the earlier ones off (Cropping1D) to align"

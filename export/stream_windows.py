@@ -44,6 +44,8 @@ def stream_window(scope: Scope, layer: Any, window: Window, x: tf.Tensor, run: C
         run: Gives the outputs of all full windows of its input, which starts at a window's start.
     """
     timing = scope.frame.timing or Timing()
+    if timing.period > 1:  # tried again with the steps between left out
+        raise refuse(timing.ticks, f"layer {layer.name!r} sees several of the steps that it keeps", unknown=True)
     credit = max(0, -timing.warmup)  # zeros that a padding layer put before the first step
     left = window.left + credit
     if left >= window.size and left > 0:
@@ -172,6 +174,34 @@ def cropping(scope: Scope, layer: Any, call: Callable[..., Any], x: tf.Tensor) -
         return tf.identity(x)
     with changed(layer, cropping=without):
         return call(x)
+
+
+def every_nth(scope: Scope, layer: Any, call: Callable[..., Any], x: tf.Tensor, **_: Any) -> Any:
+    """A layer that keeps one step in `time_period`, which is an attribute: the others are masked.
+
+    What recurs behind it then holds its state and its output over them, as a layer that undoes the thinning out does.
+    """
+    if layer.time_period == 1:
+        return call(x)
+    outer, y = keras.src.backend.get_keras_mask(x), tf.identity(x)
+    mask = ticks(scope, layer, x, layer.time_period)
+    keras.src.backend.set_keras_mask(y, mask if outer is None else mask & tf.cast(outer, tf.bool))
+    return y
+
+
+def ticks(scope: Scope, op: Any, x: tf.Tensor, period: int) -> tf.Tensor:
+    """(batch, steps) bool: the steps that an op keeps, one in `period`; by a state that counts."""
+    timing = scope.frame.timing or Timing()
+    if timing.warmup < 0:
+        raise refuse(op, f"{-timing.warmup} steps were put before the first one, which never come in a stream")
+    if timing.period > 1:
+        raise refuse(op, "it thins out a second time; keep fewer steps at once")
+    batch, steps = dims(x)[:2]
+    name = scope.name(op, "phase")
+    phase = scope.read(name, tf.fill([batch], tf.constant(-timing.warmup % period, tf.int32)))
+    scope.write(name, (phase + steps) % period)
+    scope.frame.result = [dataclasses.replace(timing, period=period, ticks=op)]
+    return (tf.expand_dims(phase, 1) + tf.range(steps)[tf.newaxis]) % period == 0
 
 
 def up_sampling(scope: Scope, layer: Any, call: Callable[..., Any], x: tf.Tensor) -> Any:

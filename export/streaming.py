@@ -128,7 +128,9 @@ def to_streaming(model: keras.Model, *, input_signature: Any = None) -> Streamin
     Recurrent layers hand their states on, causal convolutions and pooling a ring of past inputs, frames their samples,
     attention within a bounded window the steps that it may still see; all else must treat each step by itself. A
     layer of one's own takes part by an attribute `time_window = (size, stride)`, where each output is a function of
-    `size` steps, or by methods `stream_state(inputs) -> state` and `stream_call(inputs, state) -> (outputs, state)`.
+    `size` steps; by an attribute `time_period = n`, where it keeps one step in n for recurrent layers behind it; or by
+    methods `stream_state(inputs) -> state` and `stream_call(inputs, state) -> (outputs, state)`, which takes `mask=`
+    where its parameters name it.
 
     Args:
         model: Any Keras model.
@@ -175,14 +177,16 @@ def _prove(model: keras.Model, step: StreamingModel) -> None:
 
 
 def _streams(traced: Traced) -> tuple[bool, ...]:
-    """An input is a sequence if its second axis is open, or others follow it, or its entries are looked up."""
-    domains = input_domains(traced.function, traced.arguments)
-    flags = []
-    for port in traced.signature.inputs:
-        tokens = len(port.shape) == 2 and domains[port.name].size is not None
-        flags.append(len(port.shape) > 2 or tokens or (len(port.shape) == 2 and port.shape[1] is None))
+    """An input is a sequence if its second axis is open; if none is, where others follow it, or entries are looked up.
+
+    Beside a sequence of any length, an input of fixed size (a picture, say) is the same at all steps.
+    """
+    domains, ports = input_domains(traced.function, traced.arguments), traced.signature.inputs
+    flags = [len(port.shape) > 1 and port.shape[1] is None for port in ports]
     if not any(flags):
-        names = ", ".join(repr(port.name) for port in traced.signature.inputs)
+        flags = [len(p.shape) > 2 or (len(p.shape) == 2 and domains[p.name].size is not None) for p in ports]
+    if not any(flags):
+        names = ", ".join(repr(port.name) for port in ports)
         raise ExportError(
             f"model {traced.model.name!r} has no input with a time axis to stream; its inputs are {names}"
         )
@@ -207,6 +211,8 @@ def _discover(plan: Plan) -> Plan:
         grows = len(short.shape) > 1 and long.shape[1] != short.shape[1]
         rates.append(int(long.shape[1] - short.shape[1]) if grows else None)
         timing = scope.timing_of(long) if grows else None
+        if timing is not None and timing.period > 1:  # tried again with the steps between left out
+            raise refuse(timing.ticks, "nothing fills the steps between those that it keeps", unknown=True)
         if timing is not None and timing.warmup < 0:
             raise NotCausalError(f"model {plan.traced.model.name!r} puts steps before the first one; a stream has none")
         warmup.append(timing.warmup if timing is not None else 0)

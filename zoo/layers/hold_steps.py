@@ -31,6 +31,27 @@ class HoldSteps(keras.layers.Layer):  # type: ignore[misc]  # keras ships no typ
             held = ops.concatenate([ops.zeros_like(held[:, :1])] * self.delay + [held], axis=1)
         return held[:, : ops.shape(steps)[1]]
 
+    def stream_state(self, inputs: tuple[Any, Any]) -> Any:
+        """Gives what is held before the first chunk, where values appear later: zeros (batch, delay, features)."""
+        slow, _ = inputs
+        return ops.zeros_like(ops.repeat(slow[:, :1], self.delay, axis=1)) if self.delay else ()
+
+    def stream_call(self, inputs: tuple[Any, Any], state: Any) -> tuple[Any, Any]:
+        """Holds in a chunk of a longer sequence, whose slow steps come at every step, unchanged between the ticks.
+
+        Args:
+            inputs: [(batch, steps, features), (batch, steps, ...)].
+            state: What `stream_state` or the chunk before gave.
+
+        Returns:
+            (batch, steps, features), and the state after the chunk.
+        """
+        slow, _ = inputs
+        if not self.delay:
+            return slow, ()
+        held = ops.concatenate([state, slow], axis=1)
+        return held[:, : -self.delay], held[:, -self.delay :]
+
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Hands on the mask of the full sequence."""
         return None if mask is None else mask[1]

@@ -25,10 +25,28 @@ class ShiftedOneHot(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
 
     def call(self, inputs: tuple[Any, Any], mask: Any = None) -> Any:
         """Encodes and shifts."""
+        return self.stream_call(inputs, self.stream_state(inputs), mask)[0]
+
+    def stream_state(self, inputs: tuple[Any, Any]) -> Any:
+        """Gives the label before the first step: none, which is (batch, 1, classes) zeros."""
+        return ops.zeros_like(ops.one_hot(inputs[0][:, :1], self.classes, dtype=self.compute_dtype))
+
+    def stream_call(self, inputs: tuple[Any, Any], state: Any, mask: Any = None) -> tuple[Any, Any]:
+        """Encodes and shifts a chunk of longer sequences.
+
+        Args:
+            inputs: The labels and the features of the chunk.
+            state: What `stream_state` or the chunk before gave.
+            mask: The chunk's masks.
+
+        Returns:
+            (batch, steps, classes), and the state after the chunk.
+        """
         encoded = ops.one_hot(inputs[0], self.classes, dtype=self.compute_dtype)
         if mask is not None and mask[1] is not None:
             encoded = encoded * ops.cast(ops.expand_dims(mask[1], -1), encoded.dtype)
-        return ops.concatenate([ops.zeros_like(encoded[:, :1]), encoded[:, :-1]], axis=1)
+        shifted = ops.concatenate([state, encoded], axis=1)
+        return shifted[:, :-1], shifted[:, -1:]
 
     def compute_mask(self, inputs: tuple[Any, Any], mask: Any = None) -> Any:
         """Hands on the mask of the second input."""
