@@ -16,20 +16,34 @@ _C_TYPES = {"float32": "float", "bool": "bool", "int8": "int8_t", "int16": "int1
 _C_TYPES["int64"] = "int64_t"
 
 
+# Words that C++ keeps to itself, and names that the program needs: no names for a namespace.
+_TAKEN = frozenset(
+    """
+alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class co_await
+co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete do
+double dynamic_cast else enum explicit export extern false float for friend goto if inline int long main mutable
+namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires
+return short signed sizeof static static_assert static_cast std struct switch template tflite this thread_local throw
+true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
+""".split()  # noqa: SIM905  # a table is easier to read
+)
 _RESET = """\
   for (size_t i = 0; i < interpreter.inputs_size(); ++i)  // $why
-    std::memset(interpreter.input(i)->data.raw, 0, interpreter.input(i)->bytes);
+    std::memset(interpreter.input(i)->data.data, 0, interpreter.input(i)->bytes);
 """
 _CARRY = """\
   for (const auto& state : $space::kStates)  // the next step goes on from here
-    std::memcpy(interpreter.input(state[0])->data.raw, interpreter.output(state[1])->data.raw,
+    std::memcpy(interpreter.input(state[0])->data.data, interpreter.output(state[1])->data.data,
                 interpreter.input(state[0])->bytes);
+"""
+# The runtime's classes were in tflite, and are in tflite::micro since 2026; a program that looks in both has both.
+_BOTH = """\
+namespace tflite::micro {}
 """
 _MAIN = Template("""\
 // Runs $stem.tflite once. Build it with $stem.cc and TensorFlow Lite Micro.
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <cstdio>
 #include <cstring>
 
@@ -38,26 +52,26 @@ _MAIN = Template("""\
 #include "tensorflow/lite/micro/system_setup.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
-namespace {
-alignas(16) uint8_t arena[$space::kArenaBytes];
-}
+using namespace tflite;
+using namespace tflite::micro;
+alignas(16) static uint8_t arena[$space::kArenaBytes];
 
 int main() {
-  tflite::InitializeTarget();
+  InitializeTarget();
   $space::Resolver resolver;
   if ($space::RegisterOps(resolver) != kTfLiteOk) return 1;
-  tflite::MicroInterpreter interpreter(tflite::GetModel($space::kData), resolver, arena, sizeof(arena));
+  MicroInterpreter interpreter(GetModel($space::kData), resolver, arena, sizeof(arena));
   if (interpreter.AllocateTensors() != kTfLiteOk) return 1;
   std::printf("arena: %u of %u bytes\\n", unsigned(interpreter.arena_used_bytes()), unsigned(sizeof(arena)));
 $reset
-  auto* x = tflite::GetTensorData<$x_type>(interpreter.input($x_place));
+  auto* x = static_cast<$x_type*>(interpreter.input($x_place)->data.data);
   for (int i = 0; i < $x_size; ++i) {
     const float sample = 0.0f;  // your next sample
     x[i] = static_cast<$x_type>($sample);
   }
   if (interpreter.Invoke() != kTfLiteOk) return 1;
 
-  const auto* y = tflite::GetTensorData<$y_type>(interpreter.output($y_place));
+  const auto* y = static_cast<const $y_type*>(interpreter.output($y_place)->data.data);
   for (int i = 0; i < $y_size; ++i) std::printf("%g\\n", double($value));
 $carry  return 0;
 }
@@ -65,7 +79,7 @@ $carry  return 0;
 
 
 def write_code(artifact: Path, arena: int | None, states: Mapping[str, Any] | None = None) -> list[Path]:
-    """Writes `model.h`, `model.cc` and `main.cc` beside `model.tflite`.
+    """Writes `model.h`, `model.cc` and `main.cc` beside `model.tflite`; beside `main.tflite`, `example.cc`.
 
     Args:
         artifact: The `.tflite` file.
@@ -79,7 +93,7 @@ def write_code(artifact: Path, arena: int | None, states: Mapping[str, Any] | No
     texts = {
         artifact.with_suffix(".h"): _header(content, stem, arena, states),
         artifact.with_suffix(".cc"): _array(content, stem),
-        artifact.with_name("main.cc"): _program(content, stem, states),
+        artifact.with_name("example.cc" if stem == "main" else "main.cc"): _program(content, stem, states),
     }
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
@@ -87,7 +101,8 @@ def write_code(artifact: Path, arena: int | None, states: Mapping[str, Any] | No
 
 
 def _namespace(stem: str) -> str:
-    return re.sub(r"\W", "_", f"_{stem}" if stem[:1].isdigit() else stem, flags=re.ASCII)
+    name = re.sub(r"\W", "_", f"_{stem}" if stem[:1].isdigit() else stem, flags=re.ASCII)
+    return f"{name}_" if name in _TAKEN else name
 
 
 def _array(content: bytes, stem: str) -> str:
@@ -120,16 +135,21 @@ def _header(content: bytes, stem: str, arena: int | None, states: Mapping[str, A
     )
     return f"""#pragma once
 
+#include <cstdint>
+
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 
+{_BOTH}
 namespace {space} {{
+using namespace tflite;
+using namespace tflite::micro;
 extern const unsigned char kData[];
 constexpr unsigned int kBytes = {len(content)};
 {room}
 {"".join(f"{line}{chr(10)}" for line in _ports("input", inputs))}{
         "".join(f"{line}{chr(10)}" for line in _ports("output", outputs))
     }{carried}
-using Resolver = tflite::MicroMutableOpResolver<{len(ops)}>;
+using Resolver = MicroMutableOpResolver<{len(ops)}>;
 inline TfLiteStatus RegisterOps(Resolver& resolver) {{
 {register}
   return kTfLiteOk;

@@ -29,7 +29,12 @@ UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
 )
 
 LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
-_METHODS = {LSTM: "AddUnidirectionalSequenceLSTM", "PADV2": "AddPadV2", "CUMSUM": "AddCumSum"}
+_METHODS = {
+    LSTM: "AddUnidirectionalSequenceLSTM",
+    "BATCH_MATMUL": "AddBatchMatMul",
+    "CUMSUM": "AddCumSum",
+    "PADV2": "AddPadV2",
+}
 _NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 

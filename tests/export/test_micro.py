@@ -1,9 +1,6 @@
 """Files for microcontrollers, run in the micro interpreter where it is installed and in LiteRT's everywhere."""
 
 import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import export
 from export import micro_runtime
-from export.micro_ops import MICRO_OPS, method_of
+from export.micro_ops import MICRO_OPS
 from tests.export.random_models import randomise
 
 L = keras.layers
@@ -127,25 +124,6 @@ def test_what_cannot_go_there_is_refused(layers: Any, options: Any, text: str, t
 def test_an_open_length_must_be_given(tmp_path: Path) -> None:
     with pytest.raises(export.ExportError, match=r"'x' has the shape \(1, None, 5\).*pass time="):
         export.export_model(model_of(L.LSTM(3), time=None), tmp_path, target="micro")
-
-
-def test_the_code_beside_it(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"precision": "int8", "calibration": data()}
-    artifact = export.export_model(model_of(L.LSTM(6)), tmp_path / "net.tflite", target="micro", **options)
-    entry = _entry(artifact.path)
-    assert entry["code"] == ["net.h", "net.cc", "main.cc"]
-    numbers = re.findall(r"\d+", (tmp_path / "net.cc").read_text().split("kData[] = {")[1])
-    assert bytes(map(int, numbers)) == artifact.path.read_bytes()
-    header = (tmp_path / "net.h").read_text()
-    for op in export.op_histogram(artifact.path):
-        assert f"resolver.{method_of(op)}()" in header
-    port = entry["tensors"]["inputs"][0]
-    assert f"kInput0ZeroPoint = {port['zero_point']};" in header
-    assert len((tmp_path / "main.cc").read_text().splitlines()) <= 45
-    if shutil.which("g++"):
-        (tmp_path / "plain.cc").write_text((tmp_path / "net.cc").read_text().replace('#include "net.h"', "", 1))
-        command = ["g++", "-std=c++17", "-fsyntax-only", str(tmp_path / "plain.cc")]
-        subprocess.run(command, check=True, timeout=60)
 
 
 def test_integers_are_judged_and_run_as_the_models_numbers(tmp_path: Path) -> None:
