@@ -18,6 +18,12 @@ OWN = (
     "ett",
     "classic_series",
     "santa_fe_laser",
+    "piano_rolls",
+    "cmudict",
+    "snips",
+    "pendigits",
+    "babi",
+    "ucr_uea",
 )
 """Data sets with a builder of ours, each in the module of its name."""
 
