@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from export.benchmarking import BenchmarkRow, benchmark
+    from export.benchmarking import BenchmarkRow, benchmark, benchmark_stream
     from export.calibration import load_arrays, step_feeds
     from export.drift import DriftReport, measure_drift
     from export.errors import ArtifactError, ExportError, QuantizationError, SeqzooExportError, VerificationError
@@ -44,6 +44,7 @@ _HOME = {
     "VerifyReport": "verify_report",
     "Written": "text_client",
     "benchmark": "benchmarking",
+    "benchmark_stream": "benchmarking",
     "evaluate_on": "quality",
     "export_model": "exporting",
     "load_arrays": "calibration",
@@ -76,6 +77,7 @@ __all__ = [
     "VerifyReport",
     "Written",
     "benchmark",
+    "benchmark_stream",
     "evaluate_on",
     "export_model",
     "load_arrays",

@@ -1,15 +1,20 @@
 """What an artifact costs and is worth: size, time to load, latency, the task's own metric through its runtime."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from export.formats import format_of
+from export.manifest import size_of
 from export.runtimes import Runtime, load_runtime
+from export.stream import Stream
+
+T = TypeVar("T")
 
 _LEAST_BLOCK_MS = 1.0  # time several calls together until a block takes this long: the clock is coarse
 
@@ -56,43 +61,65 @@ def benchmark(
     Raises:
         ArtifactError: An artifact cannot be read, or does not take the inputs.
     """
-    from export.manifest import size_of
-
     paths = [Path(getattr(artifact, "path", artifact)) for artifact in artifacts]
-    loaded = [_load(path, threads) for path in paths]
-    times = _interleaved([runtime for runtime, _ in loaded], inputs, repeats)
+    loaded = [_timed(lambda path=path: load_runtime(path, threads)) for path in paths]
+    times = _interleaved([functools.partial(runtime, inputs) for runtime, _ in loaded], repeats)
     return [
-        BenchmarkRow(
-            format=format_of(path).name,
-            file=path.name,
-            bytes=size_of(path),
-            load_ms=load_ms,
-            latency_ms_median=float(np.median(calls)),
-            latency_ms_p95=float(np.percentile(calls, 95)),
-            metrics=dict(evaluate(runtime)) if evaluate else {},
-        )
+        _row(path, load_ms, calls, evaluate(runtime) if evaluate else {})
         for path, (runtime, load_ms), calls in zip(paths, loaded, times, strict=True)
     ]
 
 
-def _load(path: Path, threads: int) -> tuple[Runtime, float]:
+def benchmark_stream(
+    artifacts: Sequence[Any], chunk: Mapping[str, np.ndarray], repeats: int = 50, threads: int = 1
+) -> list[BenchmarkRow]:
+    """Measures step artifacts side by side: the time that one chunk of a running stream takes.
+
+    Args:
+        artifacts: `Artifact`s or paths, exported with `streaming=True`.
+        chunk: What `Stream.feed` gets each time, by name: the next steps, (steps, ...).
+        repeats: How many times each is timed.
+        threads: How many threads a call may use.
+
+    Raises:
+        ArtifactError: An artifact is no step, or does not take the chunk.
+    """
+    paths = [Path(getattr(artifact, "path", artifact)) for artifact in artifacts]
+    loaded = [_timed(lambda path=path: Stream(path, threads=threads)) for path in paths]
+    times = _interleaved([functools.partial(stream.feed, **chunk) for stream, _ in loaded], repeats)
+    return [_row(path, load_ms, calls, {}) for path, (_, load_ms), calls in zip(paths, loaded, times, strict=True)]
+
+
+def _row(path: Path, load_ms: float, calls: list[float], metrics: Mapping[str, float]) -> BenchmarkRow:
+    return BenchmarkRow(
+        format=format_of(path).name,
+        file=path.name,
+        bytes=size_of(path),
+        load_ms=load_ms,
+        latency_ms_median=float(np.median(calls)),
+        latency_ms_p95=float(np.percentile(calls, 95)),
+        metrics=dict(metrics),
+    )
+
+
+def _timed(load: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
-    runtime = load_runtime(path, threads)
-    return runtime, 1e3 * (time.perf_counter() - start)
+    loaded = load()
+    return loaded, 1e3 * (time.perf_counter() - start)
 
 
-def _interleaved(runtimes: list[Runtime], inputs: Mapping[str, np.ndarray], repeats: int) -> list[list[float]]:
-    def block(runtime: Runtime, calls: int) -> float:
+def _interleaved(calls: list[Callable[[], object]], repeats: int) -> list[list[float]]:
+    def block(call: Callable[[], object], count: int) -> float:
         start = time.perf_counter()
-        for _ in range(calls):
-            runtime(inputs)
-        return 1e3 * (time.perf_counter() - start) / calls
+        for _ in range(count):
+            call()
+        return 1e3 * (time.perf_counter() - start) / count
 
-    for runtime in runtimes:  # the first call allocates
-        runtime(inputs)
-    calls = [max(1, int(_LEAST_BLOCK_MS / max(block(runtime, 1), 1e-3))) for runtime in runtimes]
-    times: list[list[float]] = [[] for _ in runtimes]
+    for call in calls:  # the first one allocates
+        call()
+    counts = [max(1, int(_LEAST_BLOCK_MS / max(block(call, 1), 1e-3))) for call in calls]
+    times: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
-        for index, runtime in enumerate(runtimes):
-            times[index].append(block(runtime, calls[index]))
+        for index, call in enumerate(calls):
+            times[index].append(block(call, counts[index]))
     return times

@@ -7,13 +7,18 @@ import fnmatch
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from recipes import digits as _digits  # noqa: F401  (registers itself)
 from recipes.errors import UsageError
 from recipes.fields import near_match
 from recipes.recipe import RECIPES, RecipeConfig, register_recipe
 
 if TYPE_CHECKING:
     from recipes.running import Run, run
+
+_MODULES = ("digits",)
+"""Each holds one recipe, which registers itself."""
+
+for _name in _MODULES:
+    importlib.import_module(f"recipes.{_name}")
 
 __all__ = ["Run", "get_recipe", "list_recipes", "register_recipe", "run"]
 

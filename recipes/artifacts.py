@@ -2,17 +2,18 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
+import numpy as np
 
 import export
 from recipes.console import Console
+from recipes.data import Data
 from recipes.files import naming, read_json, write_json
-from recipes.judging import in_batches
-from recipes.recipe import Data, RecipeConfig
+from recipes.judging import outputs_on
+from recipes.recipe import Deployment, RecipeConfig
 
 VERIFY, BENCHMARK = "verify.json", "benchmark.json"
 
@@ -22,22 +23,22 @@ class Exported:
     """What came of the exports.
 
     Attributes:
-        artifacts: The files that passed.
-        failures: One line for each format that failed; its file is deleted.
+        artifacts: The files that passed, each with what it was made of.
+        failures: One line for each file that failed; it is deleted.
     """
 
-    artifacts: tuple[Path, ...]
+    artifacts: tuple[tuple[Path, Deployment], ...]
     failures: list[str]
 
 
-def export_all(model: keras.Model, data: Data, folder: Path, console: Console) -> Exported:
-    """Exports a model to every format, each verified against it.
+def export_all(deployments: Sequence[Deployment], data: Data, folder: Path, console: Console) -> Exported:
+    """Exports everything that a recipe has to offer, each file verified against its Keras model.
 
     Args:
-        model: The trained model.
+        deployments: What to export.
         data: Gives the labels and the preprocessing that the manifest tells.
         folder: Is emptied first: what a kill left in it is worth nothing.
-        console: Is told of each format.
+        console: Is told of each file.
 
     Returns:
         What passed and what failed.
@@ -49,34 +50,35 @@ def export_all(model: keras.Model, data: Data, folder: Path, console: Console) -
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir()
-    metadata = {"labels": list(data.labels), "preprocessing": dict(data.preprocessing)}
+    metadata = {"labels": list(data.labels), "preprocessing": dict(data.preprocessing), **data.metadata}
     artifacts, failures, reports = [], [], {}
-    for name in export.FORMATS:
+    for deployment, fmt, precision, file in _files(deployments):
+        options = {"metadata": metadata, "precision": precision, **deployment.options}
         try:
             with naming("write", folder):
-                artifact = export.export_model(model, folder, format=name, metadata=metadata)
+                artifact = export.export_model(deployment.model, folder / file, format=fmt, **options)
         except export.VerificationError as error:
-            reports[name] = error.report.to_json()
-            failures.append(f"{name} failed its verification and was deleted from {folder}: {error}")
+            reports[file] = error.report.to_json()
+            failures.append(f"{file} failed its verification and was deleted from {folder}: {error}")
             console.say(failures[-1])
         except export.SeqzooExportError as error:
-            failures.append(f"{name}: {error}")
+            failures.append(f"{file}: {error}")
             console.say(failures[-1])
         else:
-            reports[name] = artifact.report.to_json()
-            artifacts.append(artifact.path)
-            console.say(f"{name}: {artifact.path}, verified on {len(artifact.report.cases)} cases")
+            reports[file] = artifact.report.to_json()
+            artifacts.append((artifact.path, deployment))
+            console.say(f"{fmt}: {artifact.path}, verified on {len(artifact.report.cases)} cases")
     write_json(folder / VERIFY, reports)
     return Exported(tuple(artifacts), failures)
 
 
-def measure(recipe: RecipeConfig, data: Data, artifacts: Sequence[Path]) -> list[dict[str, Any]]:
+def measure(recipe: RecipeConfig, data: Data, artifacts: Sequence[tuple[Path, Deployment]]) -> list[dict[str, Any]]:
     """Measures artifacts: size, load time, latency at batch 1, the recipe's test metrics through each runtime.
 
     Args:
         recipe: Judges the outputs.
         data: Its test part is run through each artifact.
-        artifacts: The files, all in one `exports/`.
+        artifacts: The files, all in one `exports/`, and what each was made of.
 
     Returns:
         One row a file, as `results.json` and the report's table hold them.
@@ -87,21 +89,56 @@ def measure(recipe: RecipeConfig, data: Data, artifacts: Sequence[Path]) -> list
     """
     if not artifacts:
         return []
-    example = {name: array[:1] for name, array in data.test.inputs.items()}
+    verified = read_json(artifacts[0][0].parent / VERIFY)
 
     def evaluate(runtime: Any) -> dict[str, float]:
-        return recipe.judge(in_batches(runtime)(data.test.inputs), data.test).metrics
+        return recipe.judge(outputs_on(recipe, runtime, data.test), data.test).metrics
 
-    verified = read_json(artifacts[0].parent / VERIFY)
-    measured = export.benchmark(list(artifacts), example, evaluate)
-    return [_row(dataclasses.asdict(row), verified[row.format]) for row in measured]
+    rows = []
+    for deployment in dict.fromkeys(deployment for _, deployment in artifacts):
+        paths = [path for path, owner in artifacts if owner is deployment]
+        if deployment.options.get("streaming"):
+            measured = export.benchmark_stream(paths, deployment.example)
+        else:
+            inputs = deployment.example or data.test.batch(np.arange(1))[0]
+            measured = export.benchmark(paths, inputs, None if deployment.metrics else evaluate)
+        for path, row in zip(paths, measured, strict=True):
+            own = dict(deployment.metrics(path)) if deployment.metrics else row.metrics
+            rows.append(_row(dataclasses.asdict(row) | {"metrics": own}, verified[path.name]))
+    return rows
+
+
+def finished(deployments: Sequence[Deployment], folder: Path) -> list[tuple[Path, Deployment]]:
+    """Finds the files of a finished run.
+
+    Args:
+        deployments: What was to be exported.
+        folder: The run's `exports/`.
+
+    Returns:
+        The files that are there, each with what it was made of.
+    """
+    places = [(folder / file, deployment) for deployment, _, _, file in _files(deployments)]
+    return [place for place in places if place[0].exists()]
+
+
+def _files(deployments: Sequence[Deployment]) -> Iterator[tuple[Deployment, str, str, str]]:
+    for deployment in deployments:
+        for name, fmt in export.FORMATS.items():
+            if deployment.formats is not None and name not in deployment.formats:
+                continue
+            for precision in deployment.precisions:
+                if precision in fmt.tolerance:
+                    bits = "" if precision == "float32" else f"-{precision}"
+                    yield deployment, name, precision, f"{deployment.name}{bits}{fmt.suffix}"
 
 
 def _row(measured: dict[str, Any], verified: dict[str, Any]) -> dict[str, Any]:
     errors = [output["max_abs"] for output in verified["outputs"]]
     allowed = verified["outputs"][0]["tolerance"]
+    relative = allowed.get("relative") is not None
     return measured | {
         "max_abs_error": max(errors),
-        "tolerance": f"{allowed['atol']:g} + {allowed['rtol']:g}·|y|",
+        "tolerance": f"{allowed['relative']:.1%} rms" if relative else f"{allowed['atol']:g} + {allowed['rtol']:g}·|y|",
         "passed": verified["passed"],
     }

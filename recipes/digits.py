@@ -1,15 +1,16 @@
 """Handwritten digits, read row by row."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from recipes.fields import Count, Positive, Rate, Share
-from recipes.recipe import Data, Objective, RecipeConfig, Split, Verdict, register_recipe
+from recipes.recipe import Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
     import keras
 
-    from recipes.recipe import Arrays
+    from recipes.data import Column, Data, Split
     from recipes.report import Section
 
 LABELS = tuple("0123456789")
@@ -41,10 +42,12 @@ class Digits(RecipeConfig):
     shift: Share = 0.5
     """Share of the training images that are moved by up to one pixel in each direction."""
 
-    def load_data(self) -> Data:
+    def load_data(self) -> "Data":
         """Splits the images 64/16/20, each part with the digits in equal shares."""
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
+
+        from recipes.data import Data, Split
 
         digits = load_digits()
         # (images, rows, columns) is (batch, time, features); 16 grey levels -> 0 to 1.
@@ -67,7 +70,7 @@ class Digits(RecipeConfig):
             augment=self._shift if self.shift else None,
         )
 
-    def build_model(self, data: Data) -> "keras.Model":
+    def build_model(self, data: "Data") -> "keras.Model":
         """Builds a classifier that reads `features` (batch, 8, 8) into `logits` (batch, 10)."""
         import zoo
 
@@ -88,7 +91,7 @@ class Digits(RecipeConfig):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         return Objective(loss, (keras.metrics.SparseCategoricalAccuracy("accuracy"),), "val_loss", "min")
 
-    def judge(self, outputs: "Arrays", split: Split) -> Verdict:
+    def judge(self, outputs: "Mapping[str, Column]", split: "Split") -> Verdict:
         """Counts the images whose highest logit is their digit's."""
         predicted = outputs["logits"].argmax(axis=-1)
 

@@ -6,8 +6,9 @@ import keras
 
 from recipes import report
 from recipes.checkpoints import Progress
+from recipes.data import Data
 from recipes.files import naming, read_json
-from recipes.recipe import Data, RecipeConfig, Verdict, recipe_name
+from recipes.recipe import RecipeConfig, Verdict, recipe_name
 from recipes.run_folder import RunFolder, command_line, fields_of
 
 
@@ -40,7 +41,7 @@ def write(
             report.learning_curves(progress.rows, best_epoch=progress.best_epoch),
             f"The weights of epoch {progress.best_epoch} are kept: its {progress.monitor} is the best.",
         ),
-        *(draw() for draw in verdict.sections),
+        *(draw() for draw in (*verdict.sections, *recipe.illustrate(model, data))),
         report.Section("Model", report.model_diagram(model)),
         report.Section("Artifacts", report.artifact_table(results["artifacts"]), _artifact_caption(results)),
         report.Section("Settings", report.table(("field", "value"), _settings(recipe))),

@@ -3,7 +3,8 @@
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from recipes.errors import UsageError
 from recipes.fields import Count, Positive, Range, Share, check, near_match
@@ -12,49 +13,9 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from recipes.checkpoints import Row
+    from recipes.data import Arrays, Column, Data, Split
     from recipes.report import Section
-
-    Arrays = Mapping[str, np.ndarray]
-    Predict = Callable[[Arrays], Arrays]
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """A part of the data.
-
-    Attributes:
-        inputs: Input name -> array, examples along the first axis.
-        targets: What the outputs should be, one for each example.
-    """
-
-    inputs: "Arrays"
-    targets: "np.ndarray"
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What a recipe trains on and is judged by.
-
-    Attributes:
-        train: Weights are fitted to this part.
-        validation: Chooses the epoch whose weights are kept.
-        test: Is looked at once, when everything is chosen.
-        summary: One sentence on what it is and where it comes from.
-        labels: The name of each class, in the order of the outputs; empty where there are no classes.
-        preprocessing: What a user of the exported file must do to raw data, for the manifest.
-        augment: Changes a batch of training inputs at random: (inputs, seed of two integers) -> inputs, as tensors.
-    """
-
-    train: Split
-    validation: Split
-    test: Split
-    summary: str
-    labels: tuple[str, ...] = ()
-    preprocessing: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    augment: Callable[[dict[str, Any], Any], dict[str, Any]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +23,9 @@ class Objective:
     """What training lowers, and what it watches.
 
     Attributes:
-        loss: A Keras loss.
-        metrics: Keras metrics, shown for each epoch.
+        loss: A Keras loss. Where targets are sequences, each step has a weight, 0 for padding; the reduction
+            `"mean_with_sample_weight"` then makes it the mean over the steps.
+        metrics: Keras metrics, shown for each epoch; padding has no weight in them.
         monitor: The column of `metrics.csv` that chooses the best epoch.
         mode: Whether the best is the highest or the lowest.
     """
@@ -87,6 +49,29 @@ class Verdict:
     sections: tuple[Callable[[], "Section"], ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Deployment:
+    """One way in which a trained model leaves the house: what is exported, and how the files are judged.
+
+    Attributes:
+        model: What is exported: the model itself, or one made of it, such as a generator.
+        name: The stem of the files' names.
+        formats: The export formats; all where None.
+        precisions: Each is a file of its own, in the formats that have it.
+        options: Further arguments of `export_model`, such as `streaming=True` or `calibration=`.
+        metrics: Computes the test metrics with a file. None: the recipe judges its outputs on the test part.
+        example: The inputs of one call, whose latency is measured. None: the first test example.
+    """
+
+    model: "keras.Model"
+    name: str = "model"
+    formats: tuple[str, ...] | None = None
+    precisions: tuple[str, ...] = ("float32",)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: Callable[[Path], Mapping[str, float]] | None = None
+    example: "Arrays | None" = None
+
+
 @runtime_checkable
 class Recipe(Protocol):
     """Data, model, training, judgement: each recipe has these four members, in this order.
@@ -95,22 +80,25 @@ class Recipe(Protocol):
     documentation, and `dataclasses.replace` makes a variant.
     """
 
-    def load_data(self) -> Data:
+    def load_data(self) -> "Data":
         """Reads, splits and prepares the data; the same split for every seed."""
 
-    def build_model(self, data: Data) -> "keras.Model":
+    def build_model(self, data: "Data") -> "keras.Model":
         """Builds the model, untrained."""
 
     def objective(self) -> Objective:
         """Says what training lowers and what it watches."""
 
-    def judge(self, outputs: "Arrays", split: Split) -> Verdict:
+    def judge(self, outputs: "Mapping[str, Column]", split: "Split") -> Verdict:
         """Holds outputs, from Keras or from an artifact's runtime, against a part of the data."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
-    """The settings that every recipe has."""
+    """The settings that every recipe has, and the members that a recipe may have besides the four of `Recipe`."""
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Name -> settings that go together, such as those of a run that wants a GPU."""
 
     epochs: Count = 20
     """Passes over the training data."""
@@ -141,6 +129,55 @@ class RecipeConfig:
                 f"{recipe_name(type(self))}: Keras clips by norm or by value, not both; "
                 f"got clip_norm={self.clip_norm:g} and clip_value={self.clip_value:g}"
             )
+
+    def solve(self, model: "keras.Model", data: "Data") -> "Row | None":
+        """Fits a model whose weights have a closed form, in place of training by gradients.
+
+        Args:
+            model: Untrained; gets its weights.
+            data: What to fit and to validate on.
+
+        Returns:
+            The one row of `metrics.csv`, with `loss` and `val_loss`; None where the recipe trains by gradients.
+        """
+        return None
+
+    def condense(self, outputs: "Arrays", inputs: "Arrays", targets: "np.ndarray") -> "Arrays":
+        """Makes the outputs of a batch small before those of the whole part are kept: logits of 10,000 words are not.
+
+        Args:
+            outputs: Output name -> (batch, ...).
+            inputs: What the model was given.
+            targets: What the outputs should be.
+
+        Returns:
+            What `judge` needs, by name, (batch, ...).
+        """
+        return outputs
+
+    def deployments(self, model: "keras.Model", data: "Data") -> tuple[Deployment, ...]:
+        """Says what is exported.
+
+        Args:
+            model: Trained.
+            data: Gives what the files' metadata tell, and calibration.
+
+        Returns:
+            The model itself in float32, in every format, unless a recipe has more to offer.
+        """
+        return (Deployment(model),)
+
+    def illustrate(self, model: "keras.Model", data: "Data") -> "tuple[Callable[[], Section], ...]":
+        """Draws what people of the task look at beside the metrics: samples, attention, states.
+
+        Args:
+            model: Trained.
+            data: Where examples come from.
+
+        Returns:
+            Sections of the report page; each is drawn only when the page is written.
+        """
+        return ()
 
 
 R = TypeVar("R", bound=RecipeConfig)
@@ -209,3 +246,25 @@ def configure(recipe: R, overrides: Mapping[str, Any]) -> R:
     # JSON and many callers write a list where a field holds a tuple.
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in overrides.items()}
     return dataclasses.replace(recipe, **values)
+
+
+def preset_fields(name: str, preset: str | None) -> Mapping[str, Any]:
+    """Looks up settings that go together.
+
+    Args:
+        name: The recipe's name.
+        preset: The preset's; None for the defaults.
+
+    Returns:
+        Field name -> value.
+
+    Raises:
+        UsageError: The recipe has no such preset.
+    """
+    if preset is None:
+        return {}
+    presets = RECIPES[name].PRESETS
+    if preset not in presets:
+        there_is = near_match(preset, presets) if presets else "; it has none"
+        raise UsageError(f"{name} has no preset {preset!r}{there_is}")
+    return presets[preset]

@@ -9,7 +9,7 @@ from typing import Any
 from recipes.errors import RecipeError, UsageError
 from recipes.fields import near_match
 from recipes.files import PARTIAL, clear_partials, naming, read_json, write_json
-from recipes.recipe import RECIPES, RecipeConfig, configure, recipe_name
+from recipes.recipe import RECIPES, RecipeConfig, configure, preset_fields, recipe_name
 from recipes.versions import git_commit, versions
 
 
@@ -64,7 +64,15 @@ def default_folder(name: str) -> Path:
     return Path("runs") / name
 
 
-def begin(name: str, path: Path, overrides: Mapping[str, Any], *, resume: bool, overwrite: bool) -> RecipeConfig:
+def begin(
+    name: str,
+    path: Path,
+    overrides: Mapping[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+    preset: str | None = None,
+) -> RecipeConfig:
     """Makes a run's folder ready, or finds out how to go on in it.
 
     Args:
@@ -73,6 +81,7 @@ def begin(name: str, path: Path, overrides: Mapping[str, Any], *, resume: bool, 
         overrides: The fields that the user gave.
         resume: Go on with the run in the folder; start it where a kill came before it had begun.
         overwrite: Throw away the run in the folder.
+        preset: The recipe's settings that the fields start from.
 
     Returns:
         The recipe, its settings those of the folder where it is resumed.
@@ -85,6 +94,7 @@ def begin(name: str, path: Path, overrides: Mapping[str, Any], *, resume: bool, 
         raise UsageError("--resume goes on with a run, --overwrite throws it away: give one of them")
     if name not in RECIPES:
         raise UsageError(f"unknown recipe {name!r}{near_match(name, RECIPES)}")
+    overrides = {**preset_fields(name, preset), **overrides}
     recipe = configure(RECIPES[name](), overrides)
     folder = RunFolder(path)
     _admit(folder, resume=resume, overwrite=overwrite)

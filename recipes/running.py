@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 import keras
 
-from recipes import artifacts, devices, pages, training
+from recipes import artifacts, bptt, devices, judging, pages, pipelines, training
 from recipes.checkpoints import Progress
 from recipes.console import Console
+from recipes.data import Data, Split, Stream
 from recipes.errors import Interrupted, RecipeError, first_line
 from recipes.files import read_json, write_atomically, write_json
-from recipes.judging import keras_predict
 from recipes.loading import load_model
-from recipes.recipe import Data, RecipeConfig, recipe_name
+from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, recipe_name
 from recipes.run_folder import RunFolder, begin, default_folder
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    preset: str | None = None,
     **fields: Any,
 ) -> Run:
     """Trains a recipe, exports the model to every format, verifies and measures each file, writes the report.
@@ -59,6 +60,7 @@ def run(
         resume: Go on with the run in the folder, from its last complete epoch.
         overwrite: Throw away the run in the folder.
         quiet: Say nothing on the way.
+        preset: Settings of the recipe's that go together, such as "full"; the fields change some of them.
         **fields: The recipe's fields that differ from their defaults.
 
     Returns:
@@ -73,7 +75,7 @@ def run(
     path = Path(out) if out is not None else default_folder(name)
     console = Console(quiet)
     try:
-        recipe = begin(name, path, fields, resume=resume, overwrite=overwrite)
+        recipe = begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
         return _Runner(recipe, RunFolder(path), console).run()
     except KeyboardInterrupt:
         again = f"seqzoo run {name}" + (f" --out {out}" if out is not None else "")
@@ -96,12 +98,15 @@ class _Runner:
             self.console.say(f"the run in {self.folder.path} is complete")
             return self._result(data, model, done)
         # Here, and nowhere before, the test part is looked at.
-        verdict = self.recipe.judge(keras_predict(model)(data.test.inputs), data.test)
+        deployments = self.recipe.deployments(model, data)
+        verdict = self._timed("judge", lambda: self._judge(deployments[0], data))
         self.console.say("test: " + ", ".join(f"{name} {value:.4f}" for name, value in verdict.metrics.items()))
-        exported = self._timed("export", lambda: artifacts.export_all(model, data, self.folder.exports, self.console))
+        exported = self._timed(
+            "export", lambda: artifacts.export_all(deployments, data, self.folder.exports, self.console)
+        )
         rows = self._timed("measure", lambda: artifacts.measure(self.recipe, data, exported.artifacts))
         write_json(self.folder.exports / artifacts.BENCHMARK, rows)
-        results = self._results(verdict.metrics, rows, exported.failures)
+        results = self._results(data, model, verdict.metrics, rows, exported.failures)
         pages.write(self.recipe, self.folder, data, model, verdict, results, progress)
         # Written last: a folder with results is complete.
         write_json(self.folder.results, results)
@@ -115,15 +120,27 @@ class _Runner:
         model = recipe.build_model(data)
         self._introduce(data, model)
         objective = recipe.objective()
-        training.compile_model(model, recipe, objective, data)
-        progress = self._timed(
-            "train",
-            lambda: training.fit(recipe, model, objective, data, folder=self.folder.path, console=self.console),
-        )
+        progress = self._timed("train", lambda: self._fit(model, objective, data))
         best = progress.rows[progress.best_epoch - 1][progress.monitor]
         self.console.say(f"best epoch {progress.best_epoch} of {progress.epochs}: {progress.monitor} {best:.4f}")
         write_atomically(self.folder.model, lambda partial: _save(model, partial))
         return model, progress
+
+    def _fit(self, model: keras.Model, objective: Objective, data: Data) -> Progress:
+        row = self.recipe.solve(model, data)
+        if row is not None:
+            return training.solve(self.recipe, row, objective, self.folder.path)
+        on_stream = isinstance(data.train, Stream)
+        trained = bptt.carrying(model, self.recipe.batch_size) if on_stream else model
+        training.compile_model(trained, self.recipe, objective, data)
+        progress = training.fit(self.recipe, trained, objective, data, folder=self.folder.path, console=self.console)
+        if on_stream:
+            bptt.copy_weights(trained, model)
+        return progress
+
+    def _judge(self, deployment: Deployment, data: Data) -> Verdict:
+        runtime = judging.keras_predict(deployment.model)
+        return self.recipe.judge(judging.outputs_on(self.recipe, runtime, data.test), data.test)
 
     def _introduce(self, data: Data, model: keras.Model) -> None:
         parts = ", ".join(f"{len(getattr(data, part)):,} {part}" for part in ("train", "validation", "test"))
@@ -140,10 +157,21 @@ class _Runner:
         results = read_json(self.folder.results)
         return None if results["failures"] else results
 
-    def _results(self, metrics: dict[str, float], rows: list[dict[str, Any]], failures: list[str]) -> dict[str, Any]:
+    def _results(
+        self,
+        data: Data,
+        model: keras.Model,
+        metrics: dict[str, float],
+        rows: list[dict[str, Any]],
+        failures: list[str],
+    ) -> dict[str, Any]:
+        batch_size = self.recipe.batch_size
         return {
             "recipe": recipe_name(type(self.recipe)),
             "metrics": metrics,
+            "parameters": model.count_params(),
+            "steps_per_epoch": pipelines.steps_per_epoch(data.train, batch_size),
+            "padding_share": pipelines.padding_share(data.train, batch_size) if isinstance(data.train, Split) else 0.0,
             "artifacts": rows,
             "failures": failures,
             "device": devices.device_name(),

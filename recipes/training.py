@@ -11,11 +11,15 @@ import keras
 import tensorflow as tf
 
 from recipes import devices, pipelines
+from recipes.bptt import ForgetBetweenTexts
 from recipes.checkpoints import Checkpoints, Progress, Row
 from recipes.console import Console
+from recipes.data import Data, Stream
 from recipes.errors import RecipeError
 from recipes.files import write_text
-from recipes.recipe import Data, Objective, RecipeConfig
+from recipes.recipe import Objective, RecipeConfig
+
+EVALUATION_BATCH = 256
 
 
 @contextlib.contextmanager
@@ -74,7 +78,7 @@ def compile_model(model: keras.Model, recipe: RecipeConfig, objective: Objective
     model.compile(
         make_optimizer(recipe, steps),
         loss=objective.loss,
-        metrics=list(objective.metrics),
+        weighted_metrics=list(objective.metrics),
         # XLA can't hold cuDNN's kernels: jit would trade them for a loop over the steps.
         jit_compile=False,
     )
@@ -114,6 +118,9 @@ def fit(
         console.say(f"going on after epoch {progress.epochs} of {recipe.epochs}")
     if progress.epochs < recipe.epochs and not progress.is_stalled(recipe.patience):
         steps = pipelines.steps_per_epoch(data.train, recipe.batch_size)
+        is_stream = isinstance(data.train, Stream)
+        # Carried states have a place for each row of the training batch.
+        rows = recipe.batch_size if is_stream else max(recipe.batch_size, EVALUATION_BATCH)
         stream = pipelines.training_stream(
             data,
             model,
@@ -128,13 +135,42 @@ def fit(
                 epochs=recipe.epochs,
                 initial_epoch=progress.epochs,
                 steps_per_epoch=steps,
-                validation_data=pipelines.evaluation_stream(data.validation, model),
-                callbacks=[keeper],
+                validation_data=pipelines.evaluation_stream(data.validation, model, batch_size=rows),
+                callbacks=[keeper, *([ForgetBetweenTexts()] if is_stream else [])],
                 shuffle=False,  # the stream is shuffled already; Keras warns where it is left to guess
                 verbose=0,
             )
     checkpoints.load_best(model, keeper.state)
     return keeper.state
+
+
+def solve(recipe: RecipeConfig, row: Row, objective: Objective, folder: Path) -> Progress:
+    """Records a fit in closed form as training of one epoch.
+
+    Args:
+        recipe: What was fitted, for the message.
+        row: `loss`, `val_loss` and the objective's metrics.
+        objective: Says which column counts.
+        folder: The run's folder.
+
+    Returns:
+        The metrics of the one epoch.
+
+    Raises:
+        RecipeError: The loss is no number, or `metrics.csv` could not be written.
+    """
+    _refuse_divergence(recipe, row, 1)
+    rows = ({"epoch": 1} | row,)
+    write_metrics(folder / "metrics.csv", rows)
+    return Progress(rows, objective.monitor, objective.mode)
+
+
+def _refuse_divergence(recipe: RecipeConfig, row: Row, epoch: int) -> None:
+    if not all(math.isfinite(row[name]) for name in ("loss", "val_loss")):
+        raise RecipeError(
+            f"the loss is {row['loss']} in epoch {epoch}: training diverged; "
+            f"lower learning_rate ({recipe.learning_rate:g}) or set clip_norm"
+        )
 
 
 def write_metrics(path: Path, rows: tuple[Row, ...]) -> None:
@@ -169,11 +205,7 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         row = {"epoch": epoch + 1} | {name: float(value) for name, value in (logs or {}).items()}
-        if not all(math.isfinite(row[name]) for name in ("loss", "val_loss")):
-            raise RecipeError(
-                f"the loss is {row['loss']} in epoch {epoch + 1}: training diverged; "
-                f"lower learning_rate ({self.recipe.learning_rate:g}) or set clip_norm"
-            )
+        _refuse_divergence(self.recipe, row, epoch + 1)
         self.state = Progress((*self.state.rows, row), self.state.monitor, self.state.mode)
         # The checkpoint is the truth; a kill before the next line is mended by the resumed run.
         self.checkpoints.save(self.model, self.state)

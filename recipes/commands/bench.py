@@ -19,18 +19,20 @@ class Bench(Command):
 
     def execute(self) -> int:
         """Prints the table; changes nothing in the folder."""
-        import export
-        from recipes.artifacts import measure
+        from recipes.artifacts import finished, measure
         from recipes.commands.run import print_artifacts
+        from recipes.loading import load_model
         from recipes.run_folder import RunFolder, stored_recipe
 
         recipe = stored_recipe(self.run)
-        exports = RunFolder(self.run).exports
-        places = [exports / f"model{fmt.suffix}" for fmt in export.FORMATS.values()]
-        artifacts = [place for place in places if place.exists()]
+        folder = RunFolder(self.run)
+        if not folder.model.exists():
+            raise RecipeError(f"{self.run} holds no trained model; finish the run with --resume")
+        data = recipe.load_data()
+        artifacts = finished(recipe.deployments(load_model(folder.model), data), folder.exports)
         if not artifacts:
-            raise RecipeError(f"{exports} holds no artifacts; finish the run with --resume")
-        rows = measure(recipe, recipe.load_data(), artifacts)
+            raise RecipeError(f"{folder.exports} holds no artifacts; finish the run with --resume")
+        rows = measure(recipe, data, artifacts)
         if self.json:
             print_json(rows)
         else:

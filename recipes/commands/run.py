@@ -13,7 +13,7 @@ from recipes.commands.command import Command, Switch, print_json, print_table
 from recipes.commands.parsing import parse
 from recipes.errors import UsageError
 from recipes.fields import near_match
-from recipes.recipe import RECIPES
+from recipes.recipe import RECIPES, configure, preset_fields
 from recipes.run_folder import default_folder, stored_recipe
 
 USAGE = """\
@@ -35,18 +35,22 @@ class Run(Command):
     """Go on with the run in the folder, from its last complete epoch."""
     overwrite: Switch = False
     """Throw away the run in the folder."""
+    preset: str | None = None
+    """Settings that go together, from which the options start; `full` where a recipe has one wants a GPU."""
 
     def execute(self) -> int:
         """Runs the recipe and prints what came out."""
         recipe: Any = self.recipe  # type: ignore[attr-defined]  # the field that `_command_of` adds
         name = next(name for name, known in RECIPES.items() if known is type(recipe))
-        start = _start(name, self.out, self.resume)
+        start = _start(name, self)
         given = {
             field.name: getattr(recipe, field.name)
             for field in dataclasses.fields(recipe)
             if getattr(recipe, field.name) != getattr(start, field.name)
         }
-        done = recipes.run(name, out=self.out, resume=self.resume, overwrite=self.overwrite, **given)
+        done = recipes.run(
+            name, out=self.out, resume=self.resume, overwrite=self.overwrite, preset=self.preset, **given
+        )
         if self.json:
             print_json({"folder": str(done.folder)} | done.results)
         else:
@@ -77,10 +81,10 @@ def run_command(words: Sequence[str]) -> Command | None:
         raise UsageError(f"unknown recipe {name!r}{near_match(name, RECIPES)}")
     kind, prog = _command_of(name), f"seqzoo run {name}"
     command = parse(kind, options, prog=prog)
-    start = _start(name, command.out, command.resume)
+    start = _start(name, command)
     if start == RECIPES[name]():
         return command
-    # A resumed run keeps its settings: what is not given comes from its folder.
+    # A resumed run keeps its settings, a preset brings its own: what is not given comes from there.
     return parse(kind, options, prog=prog, default=dataclasses.replace(kind(), recipe=start))
 
 
@@ -119,10 +123,10 @@ def _command_of(name: str) -> type[Any]:
     return kind
 
 
-def _start(name: str, out: Path | None, resume: bool) -> Any:
-    folder = out if out is not None else default_folder(name)
-    if not (resume and (folder / "config.json").exists()):
-        return RECIPES[name]()
+def _start(name: str, command: Run) -> Any:
+    folder = command.out if command.out is not None else default_folder(name)
+    if not (command.resume and (folder / "config.json").exists()):
+        return configure(RECIPES[name](), preset_fields(name, command.preset))
     stored = stored_recipe(folder)
     # Another recipe's folder: `recipes.run` says so, with the names.
     return stored if type(stored) is RECIPES[name] else RECIPES[name]()

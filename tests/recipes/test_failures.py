@@ -220,10 +220,10 @@ def test_an_artifact_that_fails_verification_is_deleted(fails, tmp_path, finishe
     wrong = keras.models.clone_model(finished.model)
     real = export.export_model
 
-    def export_wrongly(model, folder, format, **options):
+    def export_wrongly(model, file, format, **options):
         if format != "onnx":
-            return real(model, folder, format=format, **options)
-        path = real(wrong, folder, format=format, **options).path
+            return real(model, file, format=format, **options)
+        path = real(wrong, file, format=format, **options).path
         report = export.verify(model, path)
         path.unlink()
         report.raise_for_failure()
@@ -239,7 +239,7 @@ def test_an_artifact_that_fails_verification_is_deleted(fails, tmp_path, finishe
         "model.saved_model",
         "verify.json",
     }
-    assert json.loads((folder / "exports" / "verify.json").read_text())["onnx"]["passed"] is False
+    assert json.loads((folder / "exports" / "verify.json").read_text())["model.onnx"]["passed"] is False
     results = json.loads((folder / "results.json").read_text())
     assert [row["format"] for row in results["artifacts"]] == ["saved_model", "tflite"]
     assert "onnx failed its verification" in (folder / "report.html").read_text(encoding="utf-8")

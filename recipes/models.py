@@ -1,0 +1,72 @@
+"""Any model of the zoo in a recipe: the recipe's fields and the task's sizes become the builder's arguments."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import zoo
+from recipes.errors import UsageError
+from recipes.recipe import RecipeConfig, recipe_name
+from zoo.fields import Field
+from zoo.specs import ModelSpec
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build(recipe: RecipeConfig, name: str, usual: str, task: Mapping[str, Any]) -> "keras.Model":
+    """Builds a model of the zoo for a recipe.
+
+    Args:
+        recipe: Its fields of the builder's names, such as `units`, are passed on.
+        name: The model.
+        usual: The model that the recipe uses unless told otherwise: the other must be of its shape.
+        task: What the data settle: builder's argument -> value, such as `vocabulary` and `classes`.
+
+    Returns:
+        The model, untrained.
+
+    Raises:
+        UsageError: There is no such model, it is of another shape, lacks an input or output that the recipe has, has no
+            field for a setting that was changed, or refuses a value.
+    """
+    own = recipe_name(type(recipe))
+    try:
+        spec = zoo.get_spec(name)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{own}: {error.args[0]}") from error
+    wanted = zoo.get_spec(usual)
+    settings = {field.name: field.default for field in dataclasses.fields(recipe) if field.name in wanted.fields}
+    changed = [setting for setting, default in settings.items() if getattr(recipe, setting) != default]
+    if name != usual and (strange := [setting for setting in changed if setting not in spec.fields]):
+        raise UsageError(f"{own}: {name} has no {strange[0]}; leave out --{strange[0].replace('_', '-')}")
+    if spec.shape is not wanted.shape or (missing := [field for field in task if field not in spec.fields]):
+        why = f"is {spec.shape}, not {wanted.shape}" if spec.shape is not wanted.shape else f"has no {missing[0]}"
+        fitting = ", ".join(other for other in zoo.list_models(shape=str(wanted.shape)) if _fits(other, wanted, task))
+        raise UsageError(f"{own} can't use {name}: it {why}; choose from {fitting}")
+    fields = dict(task)
+    for setting in settings:
+        # What nobody changed is left to another builder's own default.
+        if setting in spec.fields and setting not in fields and (name == usual or setting in changed):
+            fields[setting] = _suited(name, spec.fields[setting], getattr(recipe, setting))
+    try:
+        return zoo.create_model(name, **fields)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{own}: {error}") from error
+
+
+def _suited(model: str, field: Field, value: Any) -> Any:
+    """Several models have one layer, whose width is a number, where others have a stack."""
+    holds_one = typing.get_origin(typing.get_args(field.annotation)[0]) is not tuple
+    if not (isinstance(value, tuple) and holds_one):
+        return value
+    if len(value) > 1:
+        raise UsageError(f"{model} has one {field.name}, got {len(value)} of them: {' '.join(map(str, value))}")
+    return value[0]
+
+
+def _fits(name: str, wanted: ModelSpec, task: Mapping[str, Any]) -> bool:
+    spec = zoo.get_spec(name)
+    outputs = {output for output, tensor in wanted.outputs.items() if tensor.condition is None}
+    return all(field in spec.fields for field in task) and outputs <= set(spec.outputs)
