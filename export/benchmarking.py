@@ -62,7 +62,7 @@ def benchmark(
         ArtifactError: An artifact cannot be read, or does not take the inputs.
     """
     paths = [Path(getattr(artifact, "path", artifact)) for artifact in artifacts]
-    loaded = [_timed(lambda path=path: load_runtime(path, threads)) for path in paths]
+    loaded = [_timed(functools.partial(load_runtime, path, threads)) for path in paths]
     times = _interleaved([functools.partial(runtime, inputs) for runtime, _ in loaded], repeats)
     return [
         _row(path, load_ms, calls, evaluate(runtime) if evaluate else {})
@@ -85,7 +85,7 @@ def benchmark_stream(
         ArtifactError: An artifact is no step, or does not take the chunk.
     """
     paths = [Path(getattr(artifact, "path", artifact)) for artifact in artifacts]
-    loaded = [_timed(lambda path=path: Stream(path, threads=threads)) for path in paths]
+    loaded = [_timed(functools.partial(Stream, path, threads=threads)) for path in paths]
     times = _interleaved([functools.partial(stream.feed, **chunk) for stream, _ in loaded], repeats)
     return [_row(path, load_ms, calls, {}) for path, (_, load_ms), calls in zip(paths, loaded, times, strict=True)]
 

@@ -99,6 +99,8 @@ class RecipeConfig:
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Name -> settings that go together, such as those of a run that wants a GPU."""
+    REFERENCE: ClassVar[str] = ""
+    """What others report for the task, and where: stands beside our figure in RESULTS.md."""
 
     epochs: Count = 20
     """Passes over the training data."""

@@ -143,8 +143,7 @@ class _Runner:
         return self.recipe.judge(judging.outputs_on(self.recipe, runtime, data.test), data.test)
 
     def _introduce(self, data: Data, model: keras.Model) -> None:
-        parts = ", ".join(f"{len(getattr(data, part)):,} {part}" for part in ("train", "validation", "test"))
-        self.console.say(f"{recipe_name(type(self.recipe))}: {data.summary} ({parts})")
+        self.console.say(f"{recipe_name(type(self.recipe))}: {data.summary} ({_sizes(data)})")
         self.console.say(
             f"training {model.count_params():,} weights on {devices.device_name()}, {self.recipe.precision}"
         )
@@ -169,6 +168,7 @@ class _Runner:
         return {
             "recipe": recipe_name(type(self.recipe)),
             "metrics": metrics,
+            "data": f"{data.summary}; {_sizes(data)}",
             "parameters": model.count_params(),
             "steps_per_epoch": pipelines.steps_per_epoch(data.train, batch_size),
             "padding_share": pipelines.padding_share(data.train, batch_size) if isinstance(data.train, Split) else 0.0,
@@ -186,6 +186,10 @@ class _Runner:
         done = work()
         self.seconds[phase] = time.perf_counter() - start
         return done
+
+
+def _sizes(data: Data) -> str:
+    return ", ".join(f"{len(getattr(data, part)):,} {part}" for part in ("train", "validation", "test"))
 
 
 def _save(model: keras.Model, path: Path) -> None:
