@@ -1,6 +1,7 @@
 """From a Keras model to a verified file."""
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -111,11 +112,8 @@ def export_model(
     wish = Wish(precision, calibration, evaluate, max_metric_drop)
     if target is not None:
         wish = micro.wish_for(target, fmt, wish, stepwise)
-    wish.check(fmt)
-    if stepwise and (batch not in (None, 1) or time is not None):
-        raise ExportError(
-            "a step takes one stream in LiteRT and any number elsewhere, chunk= steps; leave batch and time out"
-        )
+    wish.check(fmt, target)
+    _check_sizes(stepwise, target, batch=batch, time=time, chunk=chunk)
     with files.scratch(place.parent) as room:
         written = room / place.name
         if target is not None and stepwise:
@@ -128,7 +126,7 @@ def export_model(
             job = _whole_job(model, fmt, input_signature, opset, wish, batch=batch, time=time)
         if require_native:
             _require_native(job.traced, fmt)
-        entry = {**job.entry, "precision": wish.precision, **(metadata or {})}
+        entry = manifest.with_metadata({**job.entry, "precision": wish.precision}, metadata or {})
         job.convert(written, manifest.in_file(entry, model.name))
         if wish.precision != "float32":
             entry["left_in_float"] = left_in_float(float_parts(written, model))
@@ -152,6 +150,20 @@ class _Job:
     entry: dict[str, Any]
     convert: Callable[[Path, dict[str, str]], None]
     check: Callable[[Path], VerifyReport]
+
+
+def _check_sizes(stepwise: bool, target: str | None, **sizes: int | None) -> None:
+    for name, size in sizes.items():
+        if size is not None and (not isinstance(size, numbers.Integral) or size < 1):
+            raise ExportError(f"{name}={size!r} must be a whole number of at least 1, or left out")
+    if stepwise and (sizes["batch"] not in (None, 1) or sizes["time"] is not None):
+        raise ExportError(
+            "a step takes one stream in LiteRT and any number elsewhere, chunk= steps; leave batch and time out"
+        )
+    if not stepwise and sizes["chunk"] is not None:
+        raise ExportError(f"chunk={sizes['chunk']} is for a step model; add streaming=True, or leave it out")
+    if target is not None and sizes["batch"] not in (None, 1):
+        raise ExportError(f"a microcontroller takes one row at a time, not batch={sizes['batch']}; leave batch out")
 
 
 def _target(path: Path, format: str | None) -> tuple[Format, Path]:

@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from export.errors import ArtifactError
+from export.errors import ArtifactError, ExportError, first_line
 from export.files import write_json
 from export.formats import Format
 from export.ports import Port, identifiers, named_axes
@@ -45,6 +46,25 @@ def describe(traced: Traced, fmt: Format) -> dict[str, Any]:
 
 def _port(port: Port, name: str, axes: tuple[str | int, ...]) -> dict[str, Any]:
     return {"name": name, "dtype": port.dtype, "axes": list(axes)}
+
+
+_LATER = ("precision", "stream", "left_in_float", "drift", "target", "bytes", "sha256", "arena_bytes", "ops")
+
+
+def with_metadata(entry: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry with what the user of the file needs besides.
+
+    Raises:
+        ExportError: It is not plain JSON, or takes a name that the entry needs itself.
+    """
+    for key in metadata:
+        if key in entry or key in _LATER:
+            raise ExportError(f"metadata {key!r} is a word of the manifest's own; call it something else")
+    try:
+        plain = json.loads(json.dumps(dict(metadata), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ExportError(f"metadata must be plain JSON values: {first_line(error)}") from error
+    return {**entry, **plain}
 
 
 def in_file(entry: dict[str, Any], model: str) -> dict[str, str]:

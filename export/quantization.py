@@ -41,8 +41,12 @@ class Wish:
     evaluate: Evaluate | None = None
     max_metric_drop: float | None = 1.0
 
-    def check(self, fmt: Format) -> None:
+    def check(self, fmt: Format, target: str | None = None) -> None:
         """Refuses what can be refused before the model is looked at.
+
+        Args:
+            fmt: The artifact's format.
+            target: `micro` has no precision between float32 and the calibrated ones.
 
         Raises:
             QuantizationError: The precision is unknown, the format lacks it, or it needs calibration data.
@@ -54,7 +58,11 @@ class Wish:
         if self.precision in CALIBRATED and self.calibration is None:
             raise QuantizationError(
                 f"{self.precision} needs calibration data: pass calibration=, a few hundred typical inputs by name; "
-                "the nearest that works without: precision 'int8'"
+                f"the nearest that works without: precision {'float32' if target else 'int8'!r}"
+            )
+        if self.max_metric_drop is not None and not self.max_metric_drop >= 0:
+            raise QuantizationError(
+                f"max_metric_drop={self.max_metric_drop!r} must be at least 0 points, or None for any loss"
             )
 
     def quantizer(self, traced: Traced, fmt: Format) -> "Quantizer":
