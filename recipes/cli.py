@@ -55,6 +55,7 @@ def _dispatch(words: list[str]) -> int:
         print(f"seqzoo {version()}")
         return FINE
     from recipes import commands
+    from recipes.commands.of_recipe import read
     from recipes.commands.parsing import parse
     from recipes.fields import near_match
 
@@ -62,11 +63,11 @@ def _dispatch(words: list[str]) -> int:
         print(USAGE + commands.overview())
         return FINE if words else WRONG_USAGE
     word, options = words[0], words[1:]
-    if word == "run":
-        command = commands.run_command(options)
+    if word in commands.OF_RECIPE:
+        command = read(commands.OF_RECIPE[word], word, options)
         return command.execute() if command else FINE
     if word not in commands.COMMANDS:
-        raise UsageError(f"unknown command {word!r}{near_match(word, ['run', *commands.COMMANDS])}")
+        raise UsageError(f"unknown command {word!r}{near_match(word, [*commands.OF_RECIPE, *commands.COMMANDS])}")
     return parse(commands.COMMANDS[word], options, prog=f"seqzoo {word}").execute()
 
 

@@ -31,6 +31,8 @@ class Digits(RecipeConfig):
     """Passes over the training data."""
     learning_rate: Positive = 0.01
     """Step size of Adam at the start."""
+    model: str = "sequence_classifier"
+    """The zoo's model: any that reads features into one label."""
     cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
     """Kind of recurrent layer."""
     units: tuple[Count, ...] = (128,)
@@ -72,17 +74,10 @@ class Digits(RecipeConfig):
 
     def build_model(self, data: "Data") -> "keras.Model":
         """Builds a classifier that reads `features` (batch, 8, 8) into `logits` (batch, 10)."""
-        import zoo
+        from recipes.models import build
 
-        return zoo.create_model(
-            "sequence_classifier",
-            features=data.train.inputs["features"].shape[-1],
-            classes=len(data.labels),
-            cell=self.cell,
-            units=self.units,
-            bidirectional=self.bidirectional,
-            dropout=self.dropout,
-        )
+        task = {"features": data.train.inputs["features"].shape[-1], "classes": len(data.labels)}
+        return build(self, self.model, "sequence_classifier", task)
 
     def objective(self) -> Objective:
         """Lowers the cross-entropy; the epoch that has it lowest on the validation part is kept."""

@@ -58,8 +58,9 @@ def build(recipe: RecipeConfig, name: str, usual: str, task: Mapping[str, Any]) 
 
 def _suited(model: str, field: Field, value: Any) -> Any:
     """Several models have one layer, whose width is a number, where others have a stack."""
-    holds_one = typing.get_origin(typing.get_args(field.annotation)[0]) is not tuple
-    if not (isinstance(value, tuple) and holds_one):
+    # Annotated[tuple[...], rule] or a plain type
+    kind = typing.get_args(field.annotation)[0] if isinstance(value, tuple) else None
+    if kind is None or typing.get_origin(kind) is tuple:
         return value
     if len(value) > 1:
         raise UsageError(f"{model} has one {field.name}, got {len(value)} of them: {' '.join(map(str, value))}")

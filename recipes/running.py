@@ -1,6 +1,7 @@
 """From a recipe's name to a folder: train, judge, export, verify, measure, report."""
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from recipes import artifacts, bptt, devices, judging, pages, pipelines, trainin
 from recipes.checkpoints import Progress
 from recipes.console import Console
 from recipes.data import Data, Split, Stream
-from recipes.errors import Interrupted, RecipeError, first_line
+from recipes.errors import Interrupted, RecipeError, UsageError, first_line
 from recipes.files import read_json, write_atomically, write_json
 from recipes.loading import load_model
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, recipe_name
@@ -74,9 +75,15 @@ def run(
     """
     path = Path(out) if out is not None else default_folder(name)
     console = Console(quiet)
+    is_new = not path.exists()
     try:
         recipe = begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
         return _Runner(recipe, RunFolder(path), console).run()
+    except UsageError:
+        # Found out only with the data at hand, such as a model of another shape: there is nothing to go on with.
+        if is_new:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
     except KeyboardInterrupt:
         again = f"seqzoo run {name}" + (f" --out {out}" if out is not None else "")
         raise Interrupted(f"stopped; go on with: {again} --resume") from None

@@ -2,15 +2,17 @@
 
 from recipes.commands.bench import Bench
 from recipes.commands.command import Command
+from recipes.commands.compare import Compare
 from recipes.commands.doctor import Doctor
 from recipes.commands.export import Export
 from recipes.commands.generate import Generate
 from recipes.commands.list import List
-from recipes.commands.run import Run, run_command
+from recipes.commands.of_recipe import OfRecipe
+from recipes.commands.run import Run
 from recipes.commands.show import Show
 from recipes.commands.verify import Verify
 
-__all__ = ["COMMANDS", "Command", "overview", "run_command"]
+__all__ = ["COMMANDS", "OF_RECIPE", "Command", "overview"]
 
 COMMANDS: dict[str, type[Command]] = {
     "list": List,
@@ -21,14 +23,14 @@ COMMANDS: dict[str, type[Command]] = {
     "bench": Bench,
     "doctor": Doctor,
 }
-"""Word -> what it does. `run` stands apart: its options are those of the recipe that follows it."""
+"""Word -> what it does."""
+OF_RECIPE: dict[str, type[OfRecipe]] = {"run": Run, "compare": Compare}
+"""Words that a recipe follows; their options are those of the recipe."""
 
 
 def overview() -> str:
     """Lists the words, a line each, for the help."""
-    lines = {"list": List, "show": Show, "run RECIPE": Run} | {
-        word: command for word, command in COMMANDS.items() if word not in ("list", "show")
-    }
+    lines = {"list": List, "show": Show} | {f"{word} RECIPE": command for word, command in OF_RECIPE.items()} | COMMANDS
     width = max(map(len, lines))
     summaries = {word: (command.__doc__ or "").split("\n", 1)[0] for word, command in lines.items()}
     return "\n".join(f"  {word:<{width}}  {summary}" for word, summary in summaries.items())

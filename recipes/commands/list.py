@@ -8,7 +8,7 @@ import tyro
 import recipes
 from recipes.commands.command import Command, print_json, print_table
 from recipes.commands.models_table import models_table
-from recipes.commands.run import summary
+from recipes.commands.of_recipe import summary
 from recipes.errors import UsageError
 from recipes.recipe import RECIPES
 

@@ -1,32 +1,19 @@
 """`seqzoo run RECIPE`: from a name to a folder with verified artifacts."""
 
 import dataclasses
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 import recipes
-from recipes.commands.command import Command, Switch, print_json, print_table
-from recipes.commands.parsing import parse
-from recipes.errors import UsageError
-from recipes.fields import near_match
-from recipes.recipe import RECIPES, configure, preset_fields
+from recipes.commands.command import Switch, print_json, print_table
+from recipes.commands.of_recipe import OfRecipe
+from recipes.recipe import RECIPES
 from recipes.run_folder import default_folder, stored_recipe
-
-USAGE = """\
-usage: seqzoo run RECIPE [options]
-
-Trains a recipe, exports the model to SavedModel, LiteRT and ONNX, verifies and measures each file, writes the report.
-
-recipes (seqzoo run RECIPE --help names the options of one):
-"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run(Command):
+class Run(OfRecipe):
     """Train a recipe, export the model to every format, verify and measure each file, write the report page."""
 
     out: Path | None = None
@@ -35,62 +22,31 @@ class Run(Command):
     """Go on with the run in the folder, from its last complete epoch."""
     overwrite: Switch = False
     """Throw away the run in the folder."""
-    preset: str | None = None
-    """Settings that go together, from which the options start; `full` where a recipe has one wants a GPU."""
+
+    def start(self, name: str) -> Any:
+        """The recipe that the options change: of a resumed run, the one in its folder."""
+        folder = self.out if self.out is not None else default_folder(name)
+        if not (self.resume and (folder / "config.json").exists()):
+            return super().start(name)
+        stored = stored_recipe(folder)
+        # Another recipe's folder: `recipes.run` says so, with the names.
+        return stored if type(stored) is RECIPES[name] else RECIPES[name]()
 
     def execute(self) -> int:
         """Runs the recipe and prints what came out."""
-        recipe: Any = self.recipe  # type: ignore[attr-defined]  # the field that `_command_of` adds
-        name = next(name for name, known in RECIPES.items() if known is type(recipe))
-        start = _start(name, self)
-        given = {
-            field.name: getattr(recipe, field.name)
-            for field in dataclasses.fields(recipe)
-            if getattr(recipe, field.name) != getattr(start, field.name)
-        }
         done = recipes.run(
-            name, out=self.out, resume=self.resume, overwrite=self.overwrite, preset=self.preset, **given
+            self.name,
+            out=self.out,
+            resume=self.resume,
+            overwrite=self.overwrite,
+            preset=self.preset,
+            **self.given(),
         )
         if self.json:
             print_json({"folder": str(done.folder)} | done.results)
         else:
             print_artifacts(done.results["artifacts"])
         return 0
-
-
-def run_command(words: Sequence[str]) -> Command | None:
-    """Reads the options of `seqzoo run`.
-
-    Args:
-        words: What the user typed after `run`.
-
-    Returns:
-        The command; None where only the help was asked for, which is printed.
-
-    Raises:
-        UsageError: No recipe, an unknown one, or a bad option.
-    """
-    if words and words[0] in ("-h", "--help"):
-        width = max(map(len, RECIPES))
-        print(USAGE + "\n".join(f"  {name:<{width}}  {summary(recipe)}" for name, recipe in sorted(RECIPES.items())))
-        return None
-    if not words or words[0].startswith("-"):
-        raise UsageError(f"which recipe? There are {', '.join(sorted(RECIPES))} (seqzoo run --help says more)")
-    name, options = words[0], words[1:]
-    if name not in RECIPES:
-        raise UsageError(f"unknown recipe {name!r}{near_match(name, RECIPES)}")
-    kind, prog = _command_of(name), f"seqzoo run {name}"
-    command = parse(kind, options, prog=prog)
-    start = _start(name, command)
-    if start == RECIPES[name]():
-        return command
-    # A resumed run keeps its settings, a preset brings its own: what is not given comes from there.
-    return parse(kind, options, prog=prog, default=dataclasses.replace(kind(), recipe=start))
-
-
-def summary(recipe: type[Any]) -> str:
-    """The first line of a recipe's documentation."""
-    return (recipe.__doc__ or "").strip().split("\n", 1)[0]
 
 
 def print_artifacts(rows: Sequence[dict[str, Any]]) -> None:
@@ -113,20 +69,3 @@ def print_artifacts(rows: Sequence[dict[str, Any]]) -> None:
             for row in rows
         ],
     )
-
-
-def _command_of(name: str) -> type[Any]:
-    recipe = RECIPES[name]
-    field = ("recipe", Annotated[recipe, tyro.conf.arg(name="")], dataclasses.field(default_factory=recipe))
-    kind = dataclasses.make_dataclass("Run" + recipe.__name__, [field], bases=(Run,), frozen=True, kw_only=True)
-    kind.__doc__ = f"{Run.__doc__}\n\n{inspect.cleandoc(recipe.__doc__ or '')}"
-    return kind
-
-
-def _start(name: str, command: Run) -> Any:
-    folder = command.out if command.out is not None else default_folder(name)
-    if not (command.resume and (folder / "config.json").exists()):
-        return configure(RECIPES[name](), preset_fields(name, command.preset))
-    stored = stored_recipe(folder)
-    # Another recipe's folder: `recipes.run` says so, with the names.
-    return stored if type(stored) is RECIPES[name] else RECIPES[name]()
