@@ -21,6 +21,7 @@ from zoo.layers.hold_steps import HoldSteps
 from zoo.layers.layer_norm_lstm_cell import LayerNormLSTMCell
 from zoo.layers.leaky_cell import LeakyCell
 from zoo.layers.liquid_state_cell import LiquidStateCell
+from zoo.layers.log_mel import LogMel
 from zoo.layers.masked_pooling import MaskedPooling
 from zoo.layers.memory_hops import MemoryHops
 from zoo.layers.minimal_gated_cell import MinimalGatedCell
@@ -60,6 +61,7 @@ __all__ = [
     "LayerNormLSTMCell",
     "LeakyCell",
     "LiquidStateCell",
+    "LogMel",
     "MaskedPooling",
     "MemoryHops",
     "MinimalGatedCell",
