@@ -60,6 +60,8 @@ class Babi(Source):
         for folder, number in FORMS.values()
         for file in (f"{folder}/qa{number}_{TASKS[number - 1]}_{part}.txt" for part in ("train", "test"))
     }
+    COUNTS: ClassVar = {name: (10_000 if name.endswith("_10k") else 1_000, 1_000) for name in FORMS}
+    UNIT = "questions"
 
     @classmethod
     def needs(cls, config: str) -> list[str]:

@@ -92,6 +92,14 @@ class ClassicSeries(Source):
     FILES: ClassVar = {
         series.file: series.url + (series.file if series.url.endswith("/") else "") for series in SERIES.values()
     }
+    COUNTS: ClassVar = {
+        "sunspots": (1_974, 282, 564),
+        "sunspots_yearly": (216, 31, 62),
+        "co2": (1_599, 228, 457),
+        "temperatures": (2_555, 365, 730),
+        "airline": (101, 14, 29),
+    }
+    UNIT = "values"
 
     @classmethod
     def needs(cls, config: str) -> list[str]:

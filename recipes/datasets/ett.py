@@ -28,6 +28,8 @@ class Ett(Source):
 }"""
     CONFIGS: ClassVar = {"etth1": "the first transformer", "etth2": "the second transformer"}
     FILES: ClassVar = {name: f"{URL}{name}" for name in NAMES.values()}
+    COUNTS: ClassVar = dict.fromkeys(NAMES, (8_640, 2_880, 2_880))
+    UNIT = "hours"
 
     @classmethod
     def needs(cls, config: str) -> list[str]:

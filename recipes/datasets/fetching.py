@@ -5,6 +5,7 @@ import http.client
 import importlib
 import shutil
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from recipes.fields import near_match
 
 REACH_SECONDS = 5.0
 """How long a server may take to answer at all."""
+REMOVE_SECONDS = 2.0
+"""How long what a failed download leaves is removed again and again."""
 
 
 def load_own(base: str, config: str, data_dir: str | None) -> Splits:
@@ -132,10 +135,18 @@ def _downloading(builder: tfds.core.DatasetBuilder, by_hand: str) -> Iterator[No
     except BaseException as error:
         # Ctrl-C leaves no half-prepared folder either.
         for path in made:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
         if isinstance(error, RecipeError) or not isinstance(error, Exception):
             raise
         raise _missing(builder, by_hand, f"its download failed: {first_line(error)}") from error
+
+
+def _remove(folder: Path) -> None:
+    # Downloads that run beside the failed one may still put a file where one was just removed.
+    end = time.monotonic() + REMOVE_SECONDS
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.01)
 
 
 def _folders(builder: tfds.core.DatasetBuilder) -> list[Path]:

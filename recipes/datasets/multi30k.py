@@ -44,6 +44,8 @@ class Multi30k(Source):
         for stem in parts.values()
         for language in LANGUAGES
     }
+    COUNTS: ClassVar = {"raw": (29_000, 1_014, 1_000, 1_000, 461, 1_071), "tok": (29_000, 1_014, 1_000)}
+    UNIT = "pairs"
 
     @classmethod
     def needs(cls, config: str) -> list[str]:

@@ -23,6 +23,8 @@ class MysteriousIsland(Source):
   title={The Mysterious Island}, author={Verne, Jules}, year={1875}, note={Project Gutenberg 1268}
 }"""
     FILES: ClassVar = {NAME: f"{URL}{NAME}"}
+    COUNTS: ClassVar = {"": (1_001_115, 55_617, 55_618)}
+    UNIT = "characters"
 
     @classmethod
     def features(cls, config: str) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class Pendigits(Source):
   year={1996}, doi={10.24432/C5MG6K}
 }"""
     FILES: ClassVar = {name: f"{URL}{name}" for name in PARTS.values()}
+    COUNTS: ClassVar = {"": (7_494, 3_498)}
+    UNIT = "digits"
 
     @classmethod
     def features(cls, config: str) -> dict[str, Any]:

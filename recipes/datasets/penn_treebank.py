@@ -21,6 +21,8 @@ class PennTreebank(Source):
   booktitle={Interspeech}, year={2010}
 }"""
     FILES: ClassVar = {f"ptb.{part}.txt": f"{URL}ptb.{part}.txt" for part in ("train", "valid", "test")}
+    COUNTS: ClassVar = {"": (42_068, 3_370, 3_761)}
+    UNIT = "sentences"
 
     @classmethod
     def features(cls, config: str) -> dict[str, Any]:

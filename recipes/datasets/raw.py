@@ -64,7 +64,8 @@ class Raw:
         """
         self.dataset = dataset
         self.paths = dict(paths)
-        self._seen: dict[str, Checksum] = {}
+        # The checksum of each file that was read.
+        self.seen: dict[str, Checksum] = {}
 
     def content(self, name: str) -> bytes:
         """Reads a file.
@@ -86,7 +87,7 @@ class Raw:
                 content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         except DAMAGED as error:
             raise RecipeError(f"{self.dataset}: {self.place(name)} is damaged: {first_line(error)}") from error
-        self._seen[name] = Checksum(len(content), hashlib.sha256(content).hexdigest())
+        self.seen[name] = Checksum(len(content), hashlib.sha256(content).hexdigest())
         return content
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
@@ -131,7 +132,7 @@ class Raw:
         except DAMAGED as error:
             raise RecipeError(f"{self.dataset}: {path} is damaged: {first_line(error)}") from error
         files.sort()
-        self._seen[pattern] = digest(files)
+        self.seen[pattern] = digest(files)
         return files
 
     def error(self, name: str, line: int | None, expected: str, found: str) -> RecipeError:
@@ -173,7 +174,7 @@ class Raw:
         Raises:
             RecipeError: It has another.
         """
-        allowed, seen = list(allowed), self._seen[name]
+        allowed, seen = list(allowed), self.seen[name]
         if seen not in allowed:
             raise RecipeError(
                 f"{self.dataset}: {self.place(name)} is not the published file (cut off or changed): "

@@ -27,6 +27,8 @@ class SantaFeLaser(Source):
   journal={Physical Review A}, volume={40}, year={1989}, doi={10.1103/PhysRevA.40.6354}
 }"""
     FILES: ClassVar = {NAME: f"{URL}{NAME}"}
+    COUNTS: ClassVar = {"": (1_000, 100, 8_993)}
+    UNIT = "values"
 
     @classmethod
     def features(cls, config: str) -> dict[str, Any]:

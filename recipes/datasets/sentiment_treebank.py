@@ -28,6 +28,8 @@ class SentimentTreebank(Source):
   booktitle={EMNLP}, year={2013}
 }"""
     FILES: ClassVar = {f"trees/{part}.txt": f"{URL}{part}.txt" for part in ("train", "dev", "test")}
+    COUNTS: ClassVar = {"": (8_544, 1_101, 2_210)}
+    UNIT = "trees"
 
     @classmethod
     def features(cls, config: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Snips(Source):
   author={Coucke, Alice and others}, year={2018}, eprint={1805.10190}
 }"""
     FILES: ClassVar = {f"{part}/{column}": f"{URL}{part}/{column}" for part in PARTS.values() for column in COLUMNS}
+    COUNTS: ClassVar = {"": (13_084, 700, 700)}
+    UNIT = "commands"
 
     @classmethod
     def features(cls, config: str) -> dict[str, Any]:

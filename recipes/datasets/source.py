@@ -32,6 +32,8 @@ class Source(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         LICENCE: As the source states it.
         HOMEPAGE: Where it is published.
         CITATION: Whom to cite.
+        COUNTS: Form -> how much each split holds, in the splits' order.
+        UNIT: What is counted: examples, or where a split is one example (a series, a book) its parts.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -41,6 +43,8 @@ class Source(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     LICENCE: ClassVar[str]
     HOMEPAGE: ClassVar[str]
     CITATION: ClassVar[str]
+    COUNTS: ClassVar[Mapping[str, tuple[int, ...]]]
+    UNIT: ClassVar[str]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         cls.BUILDER_CONFIGS = [

@@ -31,6 +31,8 @@ class SpokenDigits(Source):
   title={Free Spoken Digit Dataset}, author={Jackson, Zohar and others}, year={2018}, doi={10.5281/zenodo.1342401}
 }"""
     FILES: ClassVar = {RECORDINGS: f"{REPOSITORY}/archive/{COMMIT}.tar.gz"}
+    COUNTS: ClassVar = {"": (2_700, 300)}
+    UNIT = "recordings"
 
     @classmethod
     def features(cls, config: str) -> dict[str, Any]:

@@ -47,6 +47,18 @@ class UcrUea(Source):
         for name in SETS.values()
         for part in ("TRAIN", "TEST")
     }
+    COUNTS: ClassVar = {
+        "japanese_vowels": (270, 370),
+        "gun_point": (50, 150),
+        "italy_power_demand": (67, 1_029),
+        "arrow_head": (36, 175),
+        "osu_leaf": (200, 242),
+        "acsf1": (100, 100),
+        "plaid": (537, 537),
+        "basic_motions": (40, 40),
+        "epilepsy": (137, 138),
+    }
+    UNIT = "cases"
 
     @classmethod
     def needs(cls, config: str) -> list[str]:
