@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.ops.core import Cast
 
 from export.recurrence import Compactions, Engine, Recurrence, Result, cells_of, run
 from export.tensors import dims, reshape
@@ -173,11 +174,8 @@ def _bidirectional_call(original: Callable[..., Any]) -> Callable[..., Any]:
         mask: Any = None,
         training: Any = None,
     ) -> Any:
-        pair = (
-            None
-            if _active.lowering is None
-            else _both_directions(_active.lowering, self, sequences, initial_state, mask)
-        )
+        active = _active.lowering
+        pair = None if active is None else _both_directions(active, self, sequences, initial_state, mask)
         if pair is None:
             return original(self, sequences, initial_state=initial_state, mask=mask, training=training)
         return _merge(self, *pair)
@@ -275,19 +273,28 @@ def inference_form(model: keras.Model) -> Iterator[None]:
     """Inside, the model is the function that an artifact holds; afterwards it is as it was.
 
     Stateful layers start each call from zeros (an artifact keeps no state between calls), and layers that compute in
-    half precision compute in float32 (the runtimes' CPU kernels do).
+    half precision compute in float32 (the runtimes' CPU kernels do), of inputs that are not rounded to half before.
     """
     layers = model._flatten_layers()
-    stateful = [layer for layer in layers if getattr(layer, "stateful", False)]
-    half = [(layer, layer.dtype_policy) for layer in layers if layer.dtype_policy.compute_dtype in _HALF]
+    changes: list[tuple[Any, str, Any]] = [(x, "stateful", False) for x in layers if getattr(x, "stateful", False)]
+    changes += [(x, "_dtype_policy", keras.DTypePolicy("float32")) for x in layers if x.compute_dtype in _HALF]
+    changes += [change for layer in layers for change in _casts_to_half(layer)]
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     try:
-        for layer in stateful:
-            layer.stateful = False
-        for layer, _ in half:
-            layer.dtype_policy = keras.DTypePolicy("float32")
+        for change in changes:
+            setattr(*change)
         yield
     finally:
-        for layer in stateful:
-            layer.stateful = True
-        for layer, policy in half:
-            layer.dtype_policy = policy
+        for original in originals:
+            setattr(*original)
+
+
+def _casts_to_half(layer: Any) -> Iterator[tuple[Any, str, str]]:
+    """Where a model made in mixed precision keeps what its layers' policies were: a Sequential's input, each cast."""
+    graph = getattr(layer, "_functional", None) or layer
+    for typed in [layer] if isinstance(layer, keras.layers.InputLayer) else getattr(graph, "_inputs", ()):
+        if typed.dtype in _HALF:
+            yield typed, "_dtype", "float32"
+    for operation in getattr(graph, "_operations", ()):
+        if isinstance(operation, Cast) and keras.backend.standardize_dtype(operation.dtype) in _HALF:
+            yield operation, "dtype", "float32"

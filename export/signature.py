@@ -92,7 +92,12 @@ def _read_signature(model: keras.Model, input_signature: Any) -> Signature:
         return _from_specs(model, input_signature, declared=True)
     if isinstance(model, keras.Sequential) and model.built and model.inputs:
         # A Sequential that was built by its first call records that call's concrete batch.
-        return _flat([model.inputs[0]], ((0,), {}), declared=model.inputs[0].shape[0] is None)
+        shape, policy = model.inputs[0].shape, model.layers[0].dtype_policy
+        # In mixed precision Keras makes its input in half precision, as the first layer computes.
+        mixed = policy.compute_dtype != policy.variable_dtype
+        dtype = policy.variable_dtype if mixed and model.inputs[0].dtype == policy.compute_dtype else None
+        spec = keras.InputSpec(shape=shape, dtype=dtype or model.inputs[0].dtype)
+        return _flat([spec], ((0,), {}), [model.inputs[0].name], declared=shape[0] is None)
     struct = getattr(model, "_inputs_struct", None)
     if struct is not None:
         return _flat(keras.tree.flatten(struct), ((struct,), {}), declared=True)

@@ -53,8 +53,9 @@ def trace(
         ExportError: The inputs are unknown, or the model cannot be traced.
     """
     failure: Exception | None = None
+    signatures = list(candidate_signatures(model, input_signature))
     with inference_form(model):
-        for signature in candidate_signatures(model, input_signature):
+        for signature in signatures:
             try:
                 _build(model, signature)
                 traced = _with_token_ids(_trace(model, lowering, signature.with_sizes(batch, time)), lowering)

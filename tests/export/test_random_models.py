@@ -5,7 +5,6 @@ from typing import Any
 
 import hypothesis
 import keras
-import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -113,26 +112,6 @@ def test_the_full_grid(form: str, fmt: str, tmp_path_factory: pytest.TempPathFac
         check(sample, fmt, tmp_path_factory.mktemp("random"))
 
     prove()
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_half_precision_is_exported_in_single(policy: str, tmp_path: Path) -> None:
-    """The artifact computes in float32 what the model computes in half: the same model made in float32 is the judge."""
-    with random_models.policy(policy):
-        half = _small()
-    single = _small()
-    single.set_weights(half.get_weights())
-    artifact = export.export_model(half, tmp_path / "m.onnx")
-    x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
-    (got,) = judging.plain_runtime(artifact.path)({"x": x}).values()
-    assert judging.difference(np.asarray(single(x)), got) == ""
-    assert {layer.dtype_policy.name for layer in half.layers[1:]} == {policy}
-
-
-def _small() -> keras.Model:
-    x = keras.Input((None, 3), name="x")
-    y = keras.layers.Bidirectional(keras.layers.LSTM(2, return_sequences=True))(x)
-    return random_models.randomise(keras.Model(x, keras.layers.Dense(2)(keras.layers.GRU(3)(y))))
 
 
 @pytest.mark.slow
