@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from recipes.datasets.source import BUILDERS, Example, Source, Splits
 from recipes.errors import RecipeError, UsageError, first_line
 from recipes.fields import near_match
+from recipes.files import read_json
 
 REACH_SECONDS = 5.0
 """How long a server may take to answer at all."""
@@ -71,7 +72,9 @@ def load_tfds(name: str, data_dir: str | None) -> Splits:
     if data_dir is None:
         return _prepared(tfds.builder(name), f"with {name} as TFDS prepares it")
     folder = Path(data_dir).expanduser()
-    versions = sorted((folder / name).glob("*/dataset_info.json"), key=_version)
+    # Of a set with forms, a name without one means the default form, as TFDS wrote it down beside the forms.
+    form = _default_form(folder / name)
+    versions = sorted((folder / name / form).glob("*/dataset_info.json"), key=_version)
     if not versions:
         raise RecipeError(
             f"{name}: there is no {name}/VERSION/dataset_info.json in {folder}: give the TFDS folder that holds it "
@@ -173,6 +176,11 @@ def _by_hand(source: type[Source], config: str) -> str:
 
 def _origin(source: type[Source], config: str) -> str:
     return source.FILES[source.needs(config)[0]].rpartition("/")[0] + "/"
+
+
+def _default_form(folder: Path) -> str:
+    forms = folder / ".config" / "metadata.json"
+    return str(read_json(forms).get("default_config_name", "")) if forms.is_file() else ""
 
 
 def _version(path: Path) -> tuple[int, ...]:
