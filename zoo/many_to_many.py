@@ -149,6 +149,86 @@ def language_model(
 
 @register_model(
     shape=TaskShape.MANY_TO_MANY,
+    inputs={"token_ids": "batch time < vocabulary", "character_ids": "batch time word_length < characters"},
+    outputs={"logits": "batch time classes"},
+    streamable=lambda config: not config["bidirectional"],
+    references=(
+        "Ma & Hovy 2016, doi:10.18653/v1/P16-1101",
+        "Plank, Soegaard & Goldberg 2016, doi:10.18653/v1/P16-2067",
+    ),
+    tiny={"vocabulary": 7, "characters": 6, "word_length": 5, "classes": 2, "filters": 3, "units": (3,)},
+)
+def character_tagger(
+    *,
+    vocabulary: VocabularySize,
+    characters: VocabularySize,
+    word_length: PositiveInt = 16,
+    classes: PositiveInt,
+    character_embedding: PositiveInt = 32,
+    filters: PositiveInt = 64,
+    kernel: PositiveInt = 3,
+    cell: Cell = "lstm",
+    units: Units = (64,),
+    bidirectional: bool = True,
+    embedding: PositiveInt = 64,
+    dropout: Rate = 0.0,
+    recurrent_dropout: Rate = 0.0,
+) -> keras.Model:
+    """Names a class for each word, from the word and its spelling: unknown words still have a beginning and an end.
+
+    Equation:
+        s_t = max_i tanh(sum_j K_j c_{t,i+j} + b), c_{t,i} the vector of word t's i-th character
+        h_t = cell([E w_t; s_t], h_{t-1}), for each layer of the stack; bidirectional: both directions side by side
+        logits_t = W h_t + b
+
+    Args:
+        vocabulary: Number of word ids; id 0 is padding and is skipped.
+        characters: Number of character ids; id 0 fills words up.
+        word_length: How many characters of a word are read; shorter words are filled up.
+        classes: Number of classes, which is the number of logits at each step.
+        character_embedding: Size of the vector that stands for a character.
+        filters: Filters of the convolution over a word's characters.
+        kernel: How many neighbouring characters a filter sees.
+        cell: The recurrent cell.
+        units: Width of each recurrent layer, from the input up.
+        bidirectional: Whether each layer also reads the sequence backwards.
+        embedding: Size of the vector that stands for a word.
+        dropout: Share of what each layer reads that is dropped in training, the same features at every step.
+        recurrent_dropout: Share of the previous state that is dropped in training.
+
+    Returns:
+        A model from `token_ids` (batch, time) and `character_ids` (batch, time, word_length) to `logits` (batch, time,
+        classes). The mask travels to the logits: Keras losses leave padding out.
+    """
+    # Inputs
+    words = keras.Input(shape=(None,), dtype="int32", name="token_ids")
+    spelling = keras.Input(shape=(None, word_length), dtype="int32", name="character_ids")
+
+    # Body: (batch, time, word_length) -> (batch x time, word_length, size) -> (batch, time, filters) -> ... with words
+    x = keras.layers.Embedding(characters, character_embedding, name="character_embedding")(
+        FoldTime(name="fold")(spelling)
+    )
+    x = keras.layers.Conv1D(filters, kernel, padding="same", activation="tanh", name="conv")(x)
+    # Keras joins masks by "or", a missing one counting as all steps: the spelling needs its own.
+    x = UnfoldTime(0, name="unfold")([keras.layers.GlobalMaxPooling1D(name="max")(x), spelling])
+    meaning = keras.layers.Embedding(vocabulary, embedding, mask_zero=True, name="embedding")(words)
+    x = recurrent_stack(
+        keras.layers.Concatenate(name="word_and_spelling")([meaning, x]),
+        cell=cell,
+        units=units,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        return_sequences=True,
+    )
+
+    # Head: (batch, time, width) -> (batch, time, classes)
+    inputs = {"token_ids": words, "character_ids": spelling}
+    return scores_at_each_step(inputs, x, classes, dropout=dropout, name="character_tagger")
+
+
+@register_model(
+    shape=TaskShape.MANY_TO_MANY,
     inputs={"frames": "batch time height width channels"},
     outputs={"logits": "batch time classes"},
     streamable=lambda config: not config["bidirectional"],

@@ -32,6 +32,19 @@ class AttentionPooling(keras.layers.Layer):  # type: ignore[misc]  # keras ships
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pools over time."""
+        # (batch, time, 1), (batch, time, features) -> (batch, features)
+        return ops.sum(ops.cast(self.weights_of(inputs, mask), inputs.dtype) * inputs, axis=1)
+
+    def weights_of(self, inputs: Any, mask: Any = None) -> Any:
+        """Gives each step's share of the mean.
+
+        Args:
+            inputs: (batch, time, features).
+            mask: (batch, time), False for padding.
+
+        Returns:
+            (batch, time, 1) float32, of sum 1 over time, 0 for padding.
+        """
         # (batch, time, features) -> (batch, time, 1)
         scores = ops.matmul(ops.tanh(ops.matmul(inputs, self.kernel) + self.bias), self.query)
         # float32: half precision can't tell apart the weights of a long sequence.
@@ -43,9 +56,7 @@ class AttentionPooling(keras.layers.Layer):  # type: ignore[misc]  # keras ships
         if mask is not None:
             # A row of padding has equal scores everywhere: only the mask makes its weights zero.
             weights = weights * ops.cast(mask, "float32")
-        weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1e-9)
-        # (batch, time, 1), (batch, time, features) -> (batch, features)
-        return ops.sum(ops.cast(weights, inputs.dtype) * inputs, axis=1)
+        return weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1e-9)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """There is no time axis left to mask."""
