@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from tf2onnx.graph_builder import GraphBuilder
 
+from export.spectral import waves
+
 
 def _rfft(context: Any, node: Any, name: str, arguments: Any) -> None:
     x, length = node.input[0], int(np.ravel(node.inputs[1].get_tensor_value(as_list=False))[0])
@@ -16,10 +18,8 @@ def _rfft(context: Any, node: Any, name: str, arguments: Any) -> None:
     size = shape[-1]
     if size < 0:
         raise ValueError("a Fourier transform of frames whose length is not known beforehand")
-    angles = 2 * np.pi * np.outer(np.arange(size), np.arange(length // 2 + 1)) / length
-    inside = (np.arange(size) < length)[:, np.newaxis]  # what is longer than the transform is cut off
-    parts = np.stack([np.cos(angles), -np.sin(angles)]) * inside  # (2, size, frequencies)
-    parts = parts.reshape(2, *[1] * (len(shape) - 2), size, -1).astype(np.float32)
+    parts = waves(size, length)
+    parts = parts.reshape(2, *[1] * (len(shape) - 2), *parts.shape[1:])
     context.remove_node(node.name)
     matrices = context.make_const(f"{node.name}/waves", parts).output[0]
     made = [2, *shape[:-1], parts.shape[-1]]

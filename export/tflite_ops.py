@@ -6,6 +6,8 @@ from typing import Any
 import tensorflow as tf
 from keras.src.backend.tensorflow import nn, numpy
 
+from export import spectral
+
 
 def _softplus(original: Callable[..., Any]) -> Callable[..., Any]:
     def softplus(x: Any) -> tf.Tensor:
@@ -59,4 +61,5 @@ PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]
     (nn, "log_sigmoid"): _log_sigmoid,
     (nn, "_apply_masks"): _apply_masks,
     **PRODUCTS,
+    **spectral.PATCHES,
 }
