@@ -137,9 +137,14 @@ def _by_itself(scope: Scope, layer: Any, call: Handler, *args: Any, **kwargs: An
         outputs = call(*args, **kwargs)
     timings = [(x, scope.known(x)) for x in keras.tree.flatten((args, kwargs))]
     taken = [x.shape for x, timing in timings if timing is not None and not timing.folded]
-    for y in keras.tree.flatten(outputs):
-        if taken and tf.is_tensor(y) and _is_shorter(y.shape, taken[0]):
-            raise refuse(layer, "it gives fewer steps than it takes", unknown=True)
+    flat = [y for y in keras.tree.flatten(outputs) if tf.is_tensor(y)]
+    for y in flat:
+        if taken and scope.discovers and _is_shorter(y.shape, taken[0]):
+            reason = "it gives fewer steps than it takes, so it needs several at once"
+            raise refuse(layer, reason, unknown=True)
+    if taken and any(_is_timeless(y.shape, taken[0]) for y in flat):  # as a last state: what is known after the chunk
+        timing = scope.frame.timing
+        scope.frame.result = [None if _is_timeless(y.shape, taken[0]) else timing for y in flat]
     return outputs
 
 
@@ -150,7 +155,17 @@ def _item(scope: Scope, op: Any, call: Handler, x: Any, key: Any) -> Any:
         if batch == slice(None) and isinstance(time, slice) and (time.start, time.stop) == (None, None):
             period = 1 if time.step is None else time.step
             return x & windows.ticks(scope, op, x, period) if period > 1 else call(x, key)
+    if isinstance(key, tuple) and key[:2] in ((slice(None), -1), (slice(None), slice(-1, None))):
+        scope.frame.result = [None]  # as a last state
+        return call(x, key)
     return _by_itself(scope, op, call, x, key)
+
+
+def _is_timeless(given: tf.TensorShape, taken: tf.TensorShape) -> bool:
+    """Whether an output has no time axis any more: the proof shows whether it is the last step's."""
+    if None in (given.rank, taken.rank) or given.rank >= taken.rank or taken[1] is None:
+        return False
+    return bool(given.rank < 2 or (given[0] == taken[0] and given[1] not in (None, taken[1])))
 
 
 def _is_shorter(given: tf.TensorShape, taken: tf.TensorShape) -> bool:
@@ -164,6 +179,12 @@ def _inside_out_of_sight(scope: Scope, layer: Any, call: Handler, *args: Any, **
     """Layers inside this one see no time axis."""
     with entered(None):
         return call(*args, **kwargs)
+
+
+def _permute(scope: Scope, layer: Any, call: Handler, *args: Any) -> Any:
+    if layer.dims[0] != 1:
+        raise refuse(layer, "it moves the time axis; keep it the second")
+    return _inside_out_of_sight(scope, layer, call, *args)
 
 
 def _refuse(reason: str) -> Handler:
@@ -248,6 +269,7 @@ HANDLERS: dict[type, Handler] = {
     keras.layers.GlobalAveragePooling2D: _refuse(f"it pools over time: {_FORGETS}; use the last state"),
     keras.layers.GlobalMaxPooling2D: _refuse(f"it pools over time: {_FORGETS}; use the last state"),
     keras.layers.Flatten: _refuse(f"it makes one vector of all steps: {_FORGETS}; use the last state"),
+    keras.layers.Permute: _permute,
     Pad: windows.pad,
     GetItem: _item,
     keras.layers.ZeroPadding1D: windows.zero_padding,

@@ -128,6 +128,11 @@ class Scope:
         self.caught: tuple[Callable[..., Any], Any, Any] | None = None
 
     @property
+    def discovers(self) -> bool:
+        """Whether this call is to find out which states there are."""
+        return self._states is None
+
+    @property
     def frame(self) -> Frame:
         """The innermost call."""
         return self._frames[-1]

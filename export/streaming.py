@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ from export.stream_windows import Window, stride_of
 from export.trace import Traced, trace
 
 States = dict[str, tf.Tensor]
+# Of the chunk that shows what each op does to time; a number that is rarely that of features, which would look alike.
+_HOPS = 11
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,16 +203,16 @@ def _strides(model: keras.Model) -> int:
 
 def _discover(plan: Plan) -> Plan:
     """Runs the model on zeros, to see which states there are and how the outputs run beside the inputs."""
-    scope, _ = _run_on_zeros(plan, 2 * plan.hop)
+    scope, _ = _run_on_zeros(plan, _HOPS * plan.hop)
     hop = math.lcm(*(rate.denominator for rate in scope.rates))
     plan = dataclasses.replace(plan, hop=hop, folds=scope.folds)
     _, once = _run_on_zeros(plan, hop)
-    scope, twice = _run_on_zeros(plan, 2 * hop)
+    scope, several = _run_on_zeros(plan, _HOPS * hop)
     rates: list[int | None] = []
     warmup: list[int] = []
-    for short, long in zip(once, twice, strict=True):
+    for short, long in zip(once, several, strict=True):
         grows = len(short.shape) > 1 and long.shape[1] != short.shape[1]
-        rates.append(int(long.shape[1] - short.shape[1]) if grows else None)
+        rates.append(int(long.shape[1] - short.shape[1]) // (_HOPS - 1) if grows else None)
         timing = scope.timing_of(long) if grows else None
         if timing is not None and timing.period > 1:  # tried again with the steps between left out
             raise refuse(timing.ticks, "nothing fills the steps between those that it keeps", unknown=True)
@@ -233,7 +236,8 @@ def _run_on_zeros(plan: Plan, steps: int) -> tuple[Scope, list[Any]]:
     except Exception as error:  # a model may raise anything on a shape that it does not take
         if scope.refusal is not None:
             raise scope.refusal from None
-        reason = f"it fails on a chunk of {steps} steps: {first_line(error)}"
+        said = re.sub(r"\{\{.*?\}\} *", "", str(error))  # TensorFlow's own names of nodes
+        reason = f"it fails on a chunk of {steps} steps: {first_line(ValueError(said))}"
         raise refuse(scope.culprit or model, reason, unknown=True) from error
     return scope, keras.tree.flatten(outputs)
 

@@ -1,4 +1,4 @@
-"""Causal models as users make them, by name and at random, and models that look ahead."""
+"""Causal models as users make them, by name and at random."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -63,14 +63,6 @@ class RunningMean(L.Layer):
         return totals / counts, (totals[:, -1], counts[:, -1])
 
 
-@keras.saving.register_keras_serializable("user")
-class Peek(L.Layer):
-    """Looks one step ahead."""
-
-    def call(self, x: Any) -> Any:
-        return ops.pad(x, ((0, 0), (0, 1), (0, 0)))[:, 1:]
-
-
 def model_of(
     build: Callable[[Any], Any], shape: Sequence[int | None] = (None, 5), dtype: str = "float32"
 ) -> keras.Model:
@@ -123,53 +115,11 @@ CAUSAL: dict[str, Callable[[], keras.Model]] = {
     "own front end": lambda: model_of(lambda x: L.GRU(3, return_sequences=True)(LogFrames()(x)), (None,)),
     "own differences": lambda: model_of(lambda x: L.GRU(3)(Deltas()(x))),
     "own memory": lambda: model_of(lambda x: L.GRU(3, return_sequences=True)(RunningMean()(x))),
+    "last step by a slice": lambda: model_of(lambda x: L.Dense(3)(L.GRU(2, return_sequences=True)(x)[:, -1])),
+    "last step by a lambda": lambda: model_of(
+        lambda x: L.Dense(1)(L.Lambda(lambda y: y[:, -1])(L.GRU(2, return_sequences=True)(x)))
+    ),
     "differences by slices": lambda: model_of(lambda x: L.GRU(3)(x[:, 1:] - x[:, :-1])),
-}
-# name -> (model, the layer that stands in the way, a word of the reason)
-NOT_CAUSAL: dict[str, tuple[Callable[[], keras.Model], str, str]] = {
-    "both directions": (
-        lambda: model_of(lambda x: L.Dense(2)(L.Bidirectional(L.LSTM(4, return_sequences=True), name="culprit")(x))),
-        "culprit",
-        "both ends",
-    ),
-    "backwards": (lambda: model_of(L.LSTM(4, go_backwards=True, name="culprit")), "culprit", "go_backwards"),
-    "pooled": (
-        lambda: model_of(lambda x: L.GlobalMaxPooling1D(name="culprit")(L.GRU(3, return_sequences=True)(x))),
-        "culprit",
-        "pools over time",
-    ),
-    "attention to the start": (
-        lambda: model_of(lambda x: L.MultiHeadAttention(2, 4, name="culprit")(x, x, use_causal_mask=True)),
-        "culprit",
-        "sliding_window",
-    ),
-    "attention ahead": (
-        lambda: model_of(lambda x: L.MultiHeadAttention(2, 4, sliding_window=3, name="culprit")(x, x)),
-        "culprit",
-        "use_causal_mask",
-    ),
-    "same padding": (lambda: model_of(L.Conv1D(2, 3, padding="same", name="culprit")), "culprit", "causal"),
-    "mean by an op": (lambda: model_of(lambda x: ops.mean(L.GRU(3, return_sequences=True)(x), 1)), "mean", "whole"),
-    "flipped": (lambda: model_of(lambda x: L.GRU(3)(ops.flip(x, axis=1))), "flip", "later steps"),
-    "peek": (lambda: model_of(lambda x: L.GRU(3)(Peek(name="culprit")(x))), "culprit", "later steps"),
-    "normalised over time": (
-        lambda: model_of(lambda x: L.GRU(3)(L.GroupNormalization(1, name="culprit")(x))),
-        "culprit",
-        "later steps",
-    ),
-    "sum of all before": (lambda: model_of(lambda x: ops.cumsum(x, axis=1)), "cumsum", "remembers"),
-    "one of many": (
-        lambda: model_of(
-            lambda x: L.Add()(
-                [
-                    L.GRU(4, return_sequences=True)(x),
-                    L.GRU(4, return_sequences=True, go_backwards=True, name="culprit")(x),
-                ]
-            )
-        ),
-        "culprit",
-        "go_backwards",
-    ),
 }
 
 

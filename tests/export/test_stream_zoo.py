@@ -46,7 +46,7 @@ def test_modules_with_periods_of_their_own_over_a_thousand_steps(fmt: str, tmp_p
     check(export.export_model(model, tmp_path, fmt, streaming=True), model, steps=1000)
 
 
-@pytest.mark.parametrize("case", VARIANTS)
+@pytest.mark.parametrize("case", ["clockwork, masked", "labels given, masked", "picture beside each word"])
 def test_variants(case: str) -> None:
     """The proof against the whole sequence is `to_streaming`'s own."""
     name, fields = VARIANTS[case]
@@ -90,6 +90,7 @@ def _thinned(x: Any) -> Any:
     return L.GRU(3, return_sequences=True)(L.Concatenate()([x, HoldSteps(3, delay=2)([slow, x])]))
 
 
+@pytest.mark.slow
 def test_thinned_out_behind_a_layer_that_starts_late(tmp_path: Path) -> None:
     model = model_of(_thinned)
     check(export.export_model(model, tmp_path, "onnx", streaming=True), model)

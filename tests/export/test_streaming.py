@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 import export
-from tests.export.causal_models import CAUSAL, NOT_CAUSAL, RunningMean, model_of, random_causal
+from tests.export.causal_models import CAUSAL, RunningMean, model_of, random_causal
+from tests.export.not_causal_models import NOT_CAUSAL, NOT_CAUSAL_EITHER
 
 L = keras.layers
 
@@ -70,9 +71,9 @@ def test_many_random_models(seed: int) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NOT_CAUSAL)
+@pytest.mark.parametrize("name", [*NOT_CAUSAL, *(pytest.param(n, marks=pytest.mark.slow) for n in NOT_CAUSAL_EITHER)])
 def test_a_model_that_looks_ahead_is_refused_by_the_layers_name(name: str) -> None:
-    build, layer, word = NOT_CAUSAL[name]
+    build, layer, word = {**NOT_CAUSAL, **NOT_CAUSAL_EITHER}[name]
     model = build()
     with pytest.raises(export.NotCausalError) as caught:
         export.to_streaming(model)
