@@ -1,12 +1,18 @@
 """Files for microcontrollers, run in the micro interpreter where it is installed and in LiteRT's everywhere."""
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 import export
@@ -138,6 +144,50 @@ def test_integers_are_judged_and_run_as_the_models_numbers(tmp_path: Path) -> No
         export.load_runtime(artifact.path)({"x": x})["y"],
         micro_runtime.run_lite(artifact.path.read_bytes(), [{"x": x}])[0]["y"],
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("os.kill(os.getpid(), 9)", r"signal 9 \(SIGKILL"),
+        ("os.kill(os.getpid(), 11)", r"signal 11 \(SIGSEGV: it crashed\)"),
+        ("time.sleep(60)", "took more than 1 seconds"),
+        ("sys.exit(3)", "exit code 3"),
+    ],
+)
+def test_every_end_of_the_interpreter_is_a_typed_error(
+    code: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs in a child process, of which nothing is left."""
+    (tmp_path / "worker.py").write_text(f"import os, sys, time\n{code}\n")
+    (tmp_path / "rooms").mkdir()
+    monkeypatch.setattr(micro_runtime, "WORKER", tmp_path / "worker.py")
+    monkeypatch.setattr(micro_runtime, "_TIMEOUT", 1.0 if "sleep" in code else 60.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "rooms"))
+    empty = schema.ModelT()
+    empty.subgraphs = [schema.SubGraphT()]
+    empty.subgraphs[0].inputs, empty.subgraphs[0].outputs = [], []
+    builder = flatbuffers.Builder(64)
+    builder.Finish(empty.Pack(builder), file_identifier=b"TFL3")
+    with pytest.raises(export.ArtifactError, match=text) as caught:
+        micro_runtime.run_micro(bytes(builder.Output()), [{}])
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "rooms").iterdir())
+
+
+@needs_runtime
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_the_interpreter_ends_with_its_parent(tmp_path: Path) -> None:
+    """Its standard input ends, as when the parent is killed, while it waits for a request that never comes."""
+    os.mkfifo(tmp_path / "request.json")
+    command = [sys.executable, "-P", str(micro_runtime.WORKER), str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        try:
+            assert child.poll() is None
+            child.stdin.close()
+            assert child.wait(60) != 0
+        finally:
+            child.kill()
 
 
 @needs_runtime
