@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from recipes.fields import Count, Positive, Rate, Share
+from recipes.fields import Count, Positive, Rate, Search, Share
 from recipes.recipe import Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ class Digits(RecipeConfig):
 
     epochs: Count = 30
     """Passes over the training data."""
-    learning_rate: Positive = 0.01
+    learning_rate: Annotated[Positive, Search(1e-3, 3e-2, log=True)] = 0.01
     """Step size of Adam at the start."""
     model: str = "sequence_classifier"
     """The zoo's model: any that reads features into one label."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
+    cell: Annotated[Literal["simple_rnn", "lstm", "gru"], Search()] = "gru"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (128,)
+    units: Annotated[tuple[Count, ...], Search(values=((32,), (64,), (128,), (64, 64)))] = (128,)
     """Width of each recurrent layer, from the input up."""
-    bidirectional: bool = False
+    bidirectional: Annotated[bool, Search()] = False
     """Read the rows from the bottom up, too."""
-    dropout: Rate = 0.0
+    dropout: Annotated[Rate, Search(0.0, 0.5)] = 0.0
     """Share of what each layer reads that is dropped in training."""
     shift: Share = 0.5
     """Share of the training images that are moved by up to one pixel in each direction."""

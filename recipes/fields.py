@@ -40,6 +40,24 @@ class Range:
         return low if self.high == math.inf else f"{low} and {'below' if self.below else 'at most'} {self.high:.10g}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a tuner tries for a field. A field without it is not searched.
+
+    Attributes:
+        low: The lowest number.
+        high: The highest.
+        log: Numbers are spread over the orders of magnitude.
+        values: What there is to choose from, in place of numbers from a range; of a `Literal` or a bool, all of its
+            values where none are given.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    values: tuple[Any, ...] = ()
+
+
 Count = Annotated[int, Range(1)]
 """A number of things: at least one."""
 Positive = Annotated[float, Range(0, above=True)]
@@ -127,6 +145,7 @@ def check(owner: str, name: str, annotation: Any, value: Any) -> None:
     """
     if accepts(annotation, value):
         return
-    choices = [choice for choice in typing.get_args(annotation) if isinstance(choice, str)]
-    hint = near_match(value, choices) if typing.get_origin(annotation) is typing.Literal else ""
+    plain = typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
+    choices = [choice for choice in typing.get_args(plain) if isinstance(choice, str)]
+    hint = near_match(value, choices) if typing.get_origin(plain) is typing.Literal else ""
     raise UsageError(f"{owner}: {name} must be {describe(annotation)}; got {value!r}{hint}")

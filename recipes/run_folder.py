@@ -1,6 +1,7 @@
 """A run's folder: what stands where, and who may write into it."""
 
 import dataclasses
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -145,16 +146,29 @@ def command_line(recipe: RecipeConfig, path: Path) -> str:
         Such as `"seqzoo run digits --epochs 5 --units 64 64"`.
     """
     name = recipe_name(type(recipe))
-    words = ["seqzoo", "run", name]
-    for field in dataclasses.fields(recipe):
-        value, option = getattr(recipe, field.name), field.name.replace("_", "-")
-        if value == field.default:
-            continue
+    defaults = {field.name: field.default for field in dataclasses.fields(recipe)}
+    changed = {field: getattr(recipe, field) for field in defaults if getattr(recipe, field) != defaults[field]}
+    place = ["--out", str(path)] if path != default_folder(name) else []
+    return shlex.join(["seqzoo", "run", name, *option_words(changed), *place])
+
+
+def option_words(fields: Mapping[str, Any]) -> list[str]:
+    """Says fields as the command line takes them.
+
+    Args:
+        fields: Field name -> value.
+
+    Returns:
+        Such as `["--epochs", "5", "--units", "64", "64", "--no-bidirectional"]`.
+    """
+    words: list[str] = []
+    for name, value in fields.items():
+        option = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
             words += [f"--{option}", *map(str, value if isinstance(value, tuple) else (value,))]
-    return " ".join(words + (["--out", str(path)] if path != default_folder(name) else []))
+    return words
 
 
 def _admit(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:

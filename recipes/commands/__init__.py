@@ -10,6 +10,7 @@ from recipes.commands.list import List
 from recipes.commands.of_recipe import OfRecipe
 from recipes.commands.run import Run
 from recipes.commands.show import Show
+from recipes.commands.tune import Tune
 from recipes.commands.verify import Verify
 
 __all__ = ["COMMANDS", "OF_RECIPE", "Command", "overview"]
@@ -24,7 +25,7 @@ COMMANDS: dict[str, type[Command]] = {
     "doctor": Doctor,
 }
 """Word -> what it does."""
-OF_RECIPE: dict[str, type[OfRecipe]] = {"run": Run, "compare": Compare}
+OF_RECIPE: dict[str, type[OfRecipe]] = {"run": Run, "compare": Compare, "tune": Tune}
 """Words that a recipe follows; their options are those of the recipe."""
 
 
