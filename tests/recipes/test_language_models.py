@@ -1,0 +1,294 @@
+"""Recipes that go on with a text: their data, their figures against NumPy, kills and Ctrl-C, a run in miniature."""
+
+import contextlib
+import dataclasses
+import io
+import math
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import recipes
+from recipes import bptt, cli, judging, run_folder, training
+from recipes.console import Console
+from recipes.data import Stream
+from recipes.errors import RecipeError, UsageError
+from recipes.language_data import ROW, TextRows
+from recipes.language_models import LanguageModelConfig
+from recipes.recipe import configure
+from recipes.vocabulary import SPECIAL, UNKNOWN
+from tests.recipes.small import assert_same, last_state, weights
+from tests.recipes.small_datasets import lay_small
+from tests.recipes.test_datasets_real import FOLDERS, SHARED
+
+WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "and", "then", "ran", "away", "from", "Bob"]
+SMALL = {"epochs": 3, "units": (6,), "embedding": 4, "window": 16, "batch_size": 8, "dropout": 0.2}
+
+
+def sentences(count: int) -> str:
+    pick = random.Random(0).choice
+    return "".join(" ".join(pick(WORDS) for _ in range(8)) + "\n" for _ in range(count))
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "book.txt"
+    path.write_text(sentences(120), encoding="utf-8")
+    return path
+
+
+def own(**fields):
+    return configure(recipes.get_recipe("language_model"), SMALL | fields)
+
+
+def whole(part: Stream | TextRows) -> np.ndarray:
+    """All ids of a part."""
+    if isinstance(part, Stream):
+        return np.append(part.inputs["token_ids"], part.targets[-1])
+    return np.append(part.inputs["token_ids"].values, part.targets.values[-1])
+
+
+def read(data, part: str) -> str:
+    ids, vocabulary = whole(getattr(data, part)), data.metadata["vocabulary"]
+    return "".join(vocabulary[token] for token in ids)
+
+
+def test_the_parts_are_the_text_from_its_beginning(text_file):
+    data = own(text=str(text_file)).load_data()
+    text = text_file.read_text()
+    parts = [read(data, part) for part in ("train", "validation", "test")]
+    assert "".join(parts) == text
+    assert all(part.endswith("\n") for part in parts)
+    assert [round(len(part) / len(text), 1) for part in parts] == [0.8, 0.1, 0.1]
+    # The target is the next token.
+    for part in (data.train, data.validation):
+        np.testing.assert_array_equal(part.inputs["token_ids"][1:], part.targets[:-1])
+
+
+def test_the_vocabulary_is_the_training_parts(tmp_path):
+    path = tmp_path / "book.txt"
+    # "Z" and "zebra" are at the end only, "q" and "quagga" once in what is learned from.
+    path.write_text("quagga\n" + sentences(100) + "Zebra zebra\n" * 3, encoding="utf-8")
+    for tokens, strange in (("characters", "Zzqu"), ("words", ("quagga", "zebra", "Zebra"))):
+        data = own(text=str(path), tokens=tokens).load_data()
+        vocabulary = data.metadata["vocabulary"]
+        known = set(sentences(100)) if tokens == "characters" else {*sentences(100).split(), "\n"}
+        assert set(vocabulary) == known | set(SPECIAL)
+        assert vocabulary[: len(SPECIAL)] == list(SPECIAL)
+        assert not set(strange) & set(vocabulary)
+        last = whole(data.test)[-3:]
+        # "Zebra zebra\n" or, as characters, "r", "a" and the end of the line
+        expected = [vocabulary.index(token) if token in known else UNKNOWN for token in ("r", "a", "\n")]
+        if tokens == "words":
+            expected = [UNKNOWN, UNKNOWN, vocabulary.index("\n")]
+        assert last.tolist() == expected
+    # A prompt with strange words is read as texts are; a strange character is a mistake.
+    assert data.metadata["unknown_id"] == UNKNOWN
+    assert "unknown_id" not in own(text=str(path)).load_data().metadata
+
+
+def test_the_commonest_words_are_kept(text_file):
+    data = own(text=str(text_file), tokens="words", vocabulary_size=len(SPECIAL) + 3).load_data()
+    lines = text_file.read_text().splitlines()[:96]
+    counts = {word: sum(line.split().count(word) for line in lines) for word in WORDS}
+    commonest = sorted(counts, key=lambda word: (-counts[word], word))[:2]
+    assert data.metadata["vocabulary"] == [*SPECIAL, "\n", *commonest]
+
+
+@pytest.mark.parametrize(
+    ("fields", "content", "error", "words"),
+    [
+        ({}, None, UsageError, r"needs a text to learn from: --text file\.txt"),
+        ({"text": "book.txt"}, "short\n" * 10, RecipeError, r"validation part has 6 of the 9 characters needed"),
+        ({"text": "book.txt"}, " \n", RecipeError, r"book\.txt: expected a text, found an empty file"),
+        ({"text": "bok.txt"}, "a", RecipeError, r"there is no file bok\.txt; did you mean 'book\.txt'"),
+        ({"text": "book.txt"}, b"ab\nc\xff\n", RecipeError, r"book\.txt, line 2: expected text in UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_a_text(tmp_path, monkeypatch, fields, content, error, words):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "book.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(error, match=words) as caught:
+        own(**fields).load_data()
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_hold_each_token_as_a_target_once():
+    ids = np.random.default_rng(0).integers(4, 50, 2 * ROW["characters"] + 101).astype("int32")
+    rows = TextRows.of(ids, [str(i) for i in range(50)], "characters")
+    assert [len(row) for row in rows.targets] == [ROW["characters"], ROW["characters"], 100]
+    np.testing.assert_array_equal(np.concatenate(list(rows.inputs["token_ids"])), ids[:-1])
+    np.testing.assert_array_equal(np.concatenate(list(rows.targets)), ids[1:])
+
+
+@pytest.mark.parametrize("tokenisation", ["characters", "words"])
+def test_figures_against_numpy(tokenisation):
+    random = np.random.default_rng(1)
+    ids = random.integers(1, 9, 2 * ROW[tokenisation] // 3 * 2).astype("int32")
+    rows = TextRows.of(ids, [str(i) for i in range(9)], tokenisation)
+    recipe = own()
+
+    def runtime(inputs):
+        # The scores of a step depend on its token alone, large enough for an exponential to overflow.
+        return {"logits": 300 * np.sin(inputs["token_ids"][..., None] * np.arange(1.0, 10)).astype("float32")}
+
+    metrics = recipe.judge(judging.outputs_on(recipe, runtime, rows), rows).metrics
+    scores = runtime({"token_ids": ids[:-1]})["logits"].astype("float64")
+    highest = scores.max(axis=1)
+    log_p = scores[np.arange(len(ids) - 1), ids[1:]] - highest - np.log(np.exp(scores - highest[:, None]).sum(axis=1))
+    nats = -log_p.mean()
+    if tokenisation == "words":
+        assert list(metrics) == ["perplexity", "nats_per_word"]
+        assert metrics["perplexity"] == pytest.approx(math.exp(nats), rel=1e-4)
+    else:
+        assert list(metrics) == ["nats_per_character", "bits_per_character"]
+        assert metrics["bits_per_character"] == pytest.approx(nats / math.log(2), rel=1e-5)
+    assert list(metrics.values())[tokenisation == "words"] == pytest.approx(nats, rel=1e-5)
+
+
+def test_topics_share_no_paragraph():
+    data = recipes.get_recipe("python_docs").load_data()
+    parts = {part: read(data, part) for part in ("train", "validation", "test")}
+    paragraphs = {part: {piece.strip() for piece in text.split("\n\n")} - {""} for part, text in parts.items()}
+    assert not paragraphs["train"] & paragraphs["test"]
+    assert not paragraphs["train"] & paragraphs["validation"]
+    assert not paragraphs["validation"] & paragraphs["test"]
+    sizes = {part: len(text) / sum(map(len, parts.values())) for part, text in parts.items()}
+    assert 0.05 < sizes["test"] <= 0.101
+    assert 0.05 < sizes["validation"] <= 0.101
+    assert "statement" in parts["train"]
+    other = dataclasses.replace(recipes.get_recipe("python_docs"), seed=5).load_data()
+    np.testing.assert_array_equal(whole(other.test), whole(data.test))
+
+
+def test_words_of_the_treebank(tmp_path, monkeypatch):
+    lay_small(monkeypatch, tmp_path, "penn_treebank")
+    recipe = configure(recipes.get_recipe("penn_treebank"), {"data_dir": str(tmp_path), "batch_size": 4})
+    data = recipe.load_data()
+    vocabulary = data.metadata["vocabulary"]
+    # Its own <unk> is the vocabulary's; so are words that only the other parts have.
+    expected = ["the", "test", "of", "<unk>", "rose", "N", "\n", "a", "second", "line", "\n"]
+    known = {"the", "train", "of", "rose", "N", "\n", "a", "second", "line"}
+    assert set(vocabulary) == known | set(SPECIAL)
+    assert [vocabulary[token] for token in whole(data.test)] == [
+        word if word in known else "<unk>" for word in expected
+    ]
+    assert data.metadata["start_id"] == vocabulary.index("\n")
+
+
+def test_the_island_is_read_as_characters(tmp_path, monkeypatch):
+    lay_small(monkeypatch, tmp_path, "mysterious_island")
+    recipe = configure(recipes.get_recipe("mysterious_island"), {"data_dir": str(tmp_path), "batch_size": 4})
+    data = recipe.load_data()
+    assert "Café line.\nCafé line.\n" in read(data, "train")
+    assert data.test.prompts[0]
+
+
+@pytest.mark.parametrize("name", ["penn_treebank", "mysterious_island"])
+def test_published_texts(name):
+    folder = SHARED / "data" / FOLDERS[name]
+    if not folder.is_dir():
+        pytest.skip(f"the published files are not at hand in {folder}")
+    data = configure(recipes.get_recipe(name), {"data_dir": str(folder)}).load_data()
+    sizes = tuple(len(whole(getattr(data, part))) for part in ("train", "validation", "test"))
+    if name == "penn_treebank":
+        # As Mikolov et al. and all after them count, ends of sentences among the words
+        assert sizes == (929_589, 73_760, 82_430)
+        assert len(set(whole(data.train).tolist())) == 10_000
+    else:
+        assert sizes == (1_001_115, 55_617, 55_618)
+    recipe = recipes.get_recipe(name)
+    known = set(data.metadata["vocabulary"])
+    for prompt in recipe.PROMPTS:
+        assert set(prompt.split() if name == "penn_treebank" else prompt) <= known
+
+
+def train(folder, text, *, resume: bool = False, **fields):
+    """Trains on the stream, without exports and report."""
+    recipe = run_folder.begin(
+        "language_model", folder, {**SMALL, "text": text, **fields}, resume=resume, overwrite=False
+    )
+    with training.numerics(recipe):
+        data = recipe.load_data()
+        twin = bptt.carrying(recipe.build_model(data), recipe.batch_size)
+        objective = recipe.objective()
+        training.compile_model(twin, recipe, objective, data)
+        progress = training.fit(recipe, twin, objective, data, folder=folder, console=Console(quiet=True))
+    return twin, progress
+
+
+def test_ctrl_c_and_resume_on_a_stream(tmp_path, text_file):
+    undisturbed, progress = train(tmp_path / "whole", str(text_file))
+    folder = tmp_path / "cut"
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items() if name != "units"]
+    command = [sys.executable, "-m", "recipes.cli", "run", "language_model", "--text", str(text_file), "--units", "6"]
+    process = subprocess.Popen(
+        [*command, "--out", str(folder), *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith("epoch 1/"):
+            process.send_signal(signal.SIGINT)
+    process.wait(timeout=120)
+
+    assert process.returncode == 130
+    assert lines[-1] == f"stopped; go on with: seqzoo run language_model --out {folder} --resume\n"
+    assert not any(line.startswith("epoch 3/") for line in lines), "it was stopped before its end"
+    resumed, other = train(folder, str(text_file), resume=True)
+    assert_same(weights(resumed), weights(undisturbed))
+    assert_same(last_state(folder), last_state(tmp_path / "whole"))
+    assert other == progress
+
+
+@pytest.mark.parametrize(
+    "slow", [pytest.param(False, id="onnx"), pytest.param(True, id="every format", marks=pytest.mark.slow)]
+)
+def test_a_run_in_miniature(tmp_path, monkeypatch, text_file, slow):
+    if not slow:
+        plain = LanguageModelConfig.deployments
+        monkeypatch.setattr(
+            LanguageModelConfig,
+            "deployments",
+            lambda *args: tuple(dataclasses.replace(made, formats=("onnx",)) for made in plain(*args)),
+        )
+    run = recipes.run("language_model", text=str(text_file), out=tmp_path / "run", quiet=True, **SMALL | {"epochs": 1})
+    rows = {row["file"]: row["metrics"] for row in run.results["artifacts"]}
+    suffixes = (".onnx", ".tflite", ".saved_model") if slow else (".onnx",)
+    assert set(rows) == {stem + suffix for stem in ("model", "writer") for suffix in suffixes}
+    for file, metrics in rows.items():
+        if file.startswith("model"):
+            assert metrics == pytest.approx(run.metrics, rel=1e-4)
+        else:
+            assert metrics == {"same_text": 1.0}
+    page = (run.folder / "report.html").read_text()
+    for title in ("Surprise", "Samples", "Gradient flow over time", "What it was taught and what it has not seen"):
+        assert f"{title}</h2>" in page
+    assert page.count('<td role="cell" class="text" data-column="after ') == 2 * 3, "two prompts, three temperatures"
+    words = ["--prompt", "the cat ", "--seed", "4", "--max-tokens", "12", "--temperature", "0.7"]
+    texts = []
+    for source in (run.folder, run.folder / "exports" / "writer.onnx"):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert cli.main(["generate", str(source), *words]) == 0
+        texts.append(out.getvalue())
+    assert texts[0] == texts[1]
+    assert len(texts[0]) > 1
+
+
+def test_models_that_cannot_go_on_from_their_output_are_exported_alone(monkeypatch, text_file):
+    recipe = own(text=str(text_file))
+    data = recipe.load_data()
+    model = recipe.build_model(data)
+    other = dataclasses.replace(data, metadata={**data.metadata, "vocabulary": data.metadata["vocabulary"][:-1]})
+    assert [deployment.name for deployment in recipe.deployments(model, data)] == ["model", "writer"]
+    assert [deployment.name for deployment in recipe.deployments(model, other)] == ["model"]
+
+
+def test_a_model_of_another_shape_is_refused(text_file):
+    with pytest.raises(UsageError, match="language_model can't use sequence_classifier: it is many-to-one"):
+        own(text=str(text_file), model="sequence_classifier").build_model(own(text=str(text_file)).load_data())
