@@ -15,7 +15,7 @@ from export.loops import LoopEngine, whole_product
 from export.lowering import Lowering
 from export.quantization_tflite import TfliteQuantizer
 from export.saved_model import save_signatures
-from export.tflite_loops import drop_unused_variables
+from export.tflite_loops import drop_unused_variables, widen_constant_results
 from export.tflite_ops import PATCHES
 from export.tflite_rnn import collect_in_chunks
 from export.tflite_size import pack
@@ -116,6 +116,7 @@ def _finish(content: bytes, signatures: dict[str, Traced], metadata: dict[str, s
     if not model.signatureDefs:  # the converter goes by way of a temporary SavedModel, and without it if that fails
         raise ExportError(f"the LiteRT converter could not write its temporary files into {tempfile.gettempdir()!r}")
     drop_unused_variables(model)
+    widen_constant_results(model)
     _strip(model)
     order = list(signatures)
     model.signatureDefs.sort(key=lambda entry: order.index(entry.signatureKey.decode()))

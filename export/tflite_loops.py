@@ -1,7 +1,8 @@
-"""What the LiteRT converter leaves in loops, taken out of the flatbuffer."""
+"""What the LiteRT converter leaves in loops, mended in the flatbuffer."""
 
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 
@@ -16,12 +17,36 @@ def drop_unused_variables(model: Any) -> None:
     """
     for subgraph in model.subgraphs:
         for op in subgraph.operators:
-            if _is_while(model, op):
+            if _is(model, op, schema.BuiltinOperator.WHILE):
                 _drop_unused_variables_of(model, subgraph, op)
 
 
-def _is_while(model: Any, op: Any) -> bool:
-    return bool(model.operatorCodes[op.opcodeIndex].builtinCode == schema.BuiltinOperator.WHILE)
+def widen_constant_results(model: Any) -> None:
+    """Puts back in float32 what a subgraph gives that is a float16 constant, dequantized there.
+
+    XNNPACK takes a DEQUANTIZE of a constant for a part of the product that reads it. Where the subgraph's own output is
+    what reads it (a loop whose mask is the same at each step), the interpreter fails to run.
+
+    Args:
+        model: A `schema.ModelT`; changed in place.
+    """
+    for subgraph in model.subgraphs:
+        for op in list(subgraph.operators):
+            if not _is(model, op, schema.BuiltinOperator.DEQUANTIZE) or op.outputs[0] not in subgraph.outputs:
+                continue
+            given = subgraph.tensors[op.inputs[0]]
+            data = model.buffers[given.buffer].data
+            if given.type != schema.TensorType.FLOAT16 or data is None or len(data) == 0:
+                continue
+            wide = schema.BufferT()
+            wide.data = np.frombuffer(bytes(data), np.float16).astype(np.float32).view(np.uint8)
+            subgraph.tensors[op.outputs[0]].buffer = len(model.buffers)
+            model.buffers.append(wide)
+            subgraph.operators.remove(op)
+
+
+def _is(model: Any, op: Any, kind: int) -> bool:
+    return bool(model.operatorCodes[op.opcodeIndex].builtinCode == kind)
 
 
 def _drop_unused_variables_of(model: Any, subgraph: Any, loop: Any) -> None:

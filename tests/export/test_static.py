@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import export
+from tests.export import user_cells
+from tests.export.judging import plain_runtime
 from tests.export.random_models import randomise
 
 L = keras.layers
@@ -31,6 +33,16 @@ def test_batch_and_time_are_fixed_and_verified_as_such(fmt: str, tmp_path: Path)
     assert export.verify(model, artifact).passed
     with pytest.raises(export.ArtifactError, match=r"\(1, 12\), not of shape \(1, 13\)"):
         runtime({**inputs, "token_ids": np.ones((1, 13), "int32")})
+
+
+def test_a_state_that_is_a_constant_runs_in_float16(tmp_path: Path) -> None:
+    """With sizes known, the converter finds the constant, and XNNPACK can't hand one on that it dequantizes."""
+    x = keras.Input((None, 3), name="x")
+    model = randomise(keras.Model(x, L.RNN(user_cells.StartedCell(4), return_sequences=True)(x)))
+    path = export.export_model(model, tmp_path / "m.tflite", batch=1, time=6, precision="float16", verify=False).path
+    frames = np.random.default_rng(0).normal(size=(1, 6, 3)).astype("float32")
+    (got,) = plain_runtime(path)({"x": frames}).values()
+    np.testing.assert_allclose(got, np.asarray(model(frames)), atol=5e-3)
 
 
 def test_one_axis_may_stay_open(tmp_path: Path) -> None:

@@ -123,3 +123,17 @@ class DictModel(keras.Model):
         static = self.static(inputs["static"])
         joint = self.joint(ops.concatenate([summary, static], axis=-1))
         return {"joint": joint, "parts": {"summary": summary, "static": static}}
+
+
+@keras.saving.register_keras_serializable("user")
+class StartedCell(MinimalCell):
+    """Notes that it has started: from the first step on a state is the same constant."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.state_size = [units, 1]
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+        h, _ = super().call(inputs, states[:1], training)
+        h = ops.where(states[1] > 0, h, 1.0)
+        return h, [h, ops.ones_like(states[1])]
