@@ -211,11 +211,28 @@ def _hoist_lstm(cell: keras.layers.LSTMCell) -> Hoisted:
     return Hoisted(_tensor(cell.kernel), _tensor(cell.bias), step)
 
 
+_ACTIVATIONS = keras.activations
+# Activations that give numbers of a state's own size.
+_SMALL = (_ACTIVATIONS.tanh, _ACTIVATIONS.sigmoid, _ACTIVATIONS.hard_sigmoid, _ACTIVATIONS.softsign)
+
+
+def _blend_small(update: tf.Tensor, h: tf.Tensor, candidate: tf.Tensor) -> tf.Tensor:
+    """(1 - update) candidate + update h, with an op less."""
+    return candidate + update * (h - candidate)
+
+
+def _blend(update: tf.Tensor, h: tf.Tensor, candidate: tf.Tensor) -> tf.Tensor:
+    """The same as Keras has it: a state that is kept is not rounded to a large candidate's digits."""
+    return update * h + (1 - update) * candidate
+
+
 def _hoist_gru(cell: keras.layers.GRUCell) -> Hoisted:
     units = cell.units
     recurrent, bias = _tensor(cell.recurrent_kernel), _tensor(cell.bias)
     # reset_after keeps two biases, (2, 3 units): the input's and the recurrent product's.
     input_bias, recurrent_bias = (bias[0], bias[1]) if bias is not None and cell.reset_after else (bias, None)
+
+    blend = _blend_small if cell.activation in _SMALL else _blend
 
     # Equal parts: LiteRT's fast kernels know SPLIT, not SPLIT_V, and each op that they lack interrupts them.
     def reset_after(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
@@ -226,7 +243,7 @@ def _hoist_gru(cell: keras.layers.GRUCell) -> Hoisted:
         hz, hr, hn = tf.split(inner, 3, axis=-1)
         update, reset = cell.recurrent_activation(xz + hz), cell.recurrent_activation(xr + hr)
         candidate = cell.activation(xn + reset * hn)
-        h = candidate + update * (h - candidate)
+        h = blend(update, h, candidate)
         return h, [h]
 
     def reset_before(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
@@ -235,7 +252,7 @@ def _hoist_gru(cell: keras.layers.GRUCell) -> Hoisted:
         hz, hr = tf.split(tf.matmul(h, recurrent[:, : 2 * units]), 2, axis=-1)
         update, reset = cell.recurrent_activation(xz + hz), cell.recurrent_activation(xr + hr)
         candidate = cell.activation(xn + tf.matmul(reset * h, recurrent[:, 2 * units :]))
-        h = candidate + update * (h - candidate)
+        h = blend(update, h, candidate)
         return h, [h]
 
     return Hoisted(_tensor(cell.kernel), input_bias, reset_after if cell.reset_after else reset_before)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from export import lowering, saved_model
 from export.lowering import Lowering, inference_form, lowered
+from export.trace import trace
 from tests.export import user_cells
 
 L = keras.layers
@@ -156,3 +157,17 @@ def test_inference_form_gives_everything_back(fails: bool) -> None:
     assert lstm.stateful
     assert (lstm.dtype_policy.name, lstm.cell.dtype_policy.name) == ("mixed_bfloat16", "mixed_bfloat16")
     assert model.get_layer("dense").dtype_policy.name == "mixed_float16"
+
+
+@pytest.mark.parametrize("reset_after", [False, True])
+def test_a_kept_state_keeps_its_digits_beside_a_large_candidate(reset_after: bool) -> None:
+    """A GRU with relu on features of another scale: where its update gate is 1, the candidate counts for nothing."""
+    x = keras.Input((None, 2))
+    layer = L.GRU(1, activation="relu", reset_after=reset_after, use_bias=False)
+    model = keras.Model(x, layer(x))
+    gates_and_candidate = np.array([[0, 0, 0.3], [100, 0, 1e7]], "float32")  # the second feature shuts the gate
+    layer.set_weights([gates_and_candidate, np.zeros((1, 3), "float32")])
+    frames = np.array([[[1, 0], [0, 1], [0, 1]]], "float32")
+    traced = trace(model, saved_model.lowering())
+    (got,) = traced.function(**{next(iter(traced.arguments.values())): frames}).values()
+    np.testing.assert_allclose(got, [[0.15]], rtol=1e-6)
