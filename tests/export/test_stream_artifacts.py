@@ -136,6 +136,27 @@ def test_onnx_takes_any_number_of_streams_by_native_nodes(tmp_path: Path) -> Non
     x = np.random.default_rng(0).normal(size=(3, 40, 5)).astype("float32")
     got = export.Stream(artifact, batch=3).feed(x)
     np.testing.assert_allclose(first(got), model(x), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(_bound(session, x), model(x), rtol=1e-3, atol=1e-5)
+
+
+def _bound(session: onnxruntime.InferenceSession, x: np.ndarray) -> np.ndarray:
+    """The last output by IO binding: each step's states stay where they are, as the next step's inputs."""
+    value = onnxruntime.OrtValue.ortvalue_from_numpy
+    sizes = {v.name: [len(x), *v.shape[1:]] for v in session.get_inputs()[1:]}
+    states = {name: value(np.zeros(size, np.float32)) for name, size in sizes.items()}
+    name = session.get_outputs()[0].name
+    for t in range(x.shape[1]):
+        binding = session.io_binding()
+        binding.bind_ortvalue_input("x", value(np.ascontiguousarray(x[:, t : t + 1])))
+        for state, before in states.items():
+            binding.bind_ortvalue_input(state, before)
+        binding.bind_output(name)
+        for state in states:
+            binding.bind_output(f"{state}_out")
+        session.run_with_iobinding(binding)
+        made = binding.get_outputs()
+        states = dict(zip(states, made[1:], strict=True))
+    return np.asarray(made[0].numpy())
 
 
 def test_saved_model_has_three_signatures(tmp_path: Path) -> None:
