@@ -1,6 +1,7 @@
 """Writing such that a kill at any moment leaves the old file or the new one, never half."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -119,6 +120,29 @@ def clear_partials(folder: Path) -> None:
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def sole_use(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Keeps other processes out of a folder; the lock ends with the process, however that ends.
+
+    Args:
+        folder: It exists.
+        wait: Wait until another process has done with it.
+
+    Raises:
+        RecipeError: Another process uses it, and there was no wait.
+    """
+    with naming("lock", folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise RecipeError(f"{folder} is in use by another process") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -28,7 +28,7 @@ class Event:
 
 
 class Journal:
-    """A file of events, one a line. A line is on the disk before anything acts on it."""
+    """A file of events, one a line. A line is on the disk before anything acts on it. Reading changes nothing."""
 
     def __init__(self, path: Path) -> None:
         """Opens the journal, a new one where there is none.
@@ -45,9 +45,7 @@ class Journal:
         # A kill in the middle of a line leaves no newline at its end: that event has not happened.
         whole = content[: content.rfind(b"\n") + 1]
         self.events = [self._read(line, number) for number, line in enumerate(whole.splitlines(), start=1)]
-        if len(whole) < len(content):
-            with naming("write", path):
-                os.truncate(path, len(whole))
+        self._end = len(whole)
 
     def append(self, event: Event) -> None:
         """Writes an event down.
@@ -60,7 +58,8 @@ class Journal:
         """
         line = json.dumps(dataclasses.asdict(event), ensure_ascii=False) + "\n"
         with naming("write", self.path), self.path.open("ab") as file:
-            file.write(line.encode())
+            file.truncate(self._end)
+            self._end += file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
         self.events.append(event)

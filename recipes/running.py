@@ -1,5 +1,6 @@
 """From a recipe's name to a folder: train, judge, export, verify, measure, report."""
 
+import contextlib
 import dataclasses
 import shutil
 import time
@@ -14,7 +15,7 @@ from recipes.checkpoints import Progress
 from recipes.console import Console
 from recipes.data import Data, Split, Stream
 from recipes.errors import Interrupted, RecipeError, UsageError, first_line
-from recipes.files import read_json, write_atomically, write_json
+from recipes.files import read_json, sole_use, write_atomically, write_json
 from recipes.loading import load_model
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, recipe_name
 from recipes.run_folder import RunFolder, begin, default_folder
@@ -51,6 +52,7 @@ def run(
     overwrite: bool = False,
     quiet: bool = False,
     preset: str | None = None,
+    wait: bool = False,
     **fields: Any,
 ) -> Run:
     """Trains a recipe, exports the model to every format, verifies and measures each file, writes the report.
@@ -62,6 +64,7 @@ def run(
         overwrite: Throw away the run in the folder.
         quiet: Say nothing on the way.
         preset: Settings of the recipe's that go together, such as "full"; the fields change some of them.
+        wait: Where another process uses the folder, wait until it has done with it.
         **fields: The recipe's fields that differ from their defaults.
 
     Returns:
@@ -69,16 +72,21 @@ def run(
 
     Raises:
         UsageError: An unknown recipe or field, or a value that the field does not allow.
-        RecipeError: The folder is in the way, a file could not be written, training diverged, or an artifact failed
-            its verification (it is then deleted from `exports/`).
+        RecipeError: The folder is in the way or in use, a file could not be written, training diverged, or an artifact
+            failed its verification (it is then deleted from `exports/`).
         Interrupted: Ctrl-C; says how to go on.
     """
     path = Path(out) if out is not None else default_folder(name)
     console = Console(quiet)
     is_new = not path.exists()
     try:
-        recipe = begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
-        return _Runner(recipe, RunFolder(path), console).run()
+        with contextlib.ExitStack() as stack:
+            if path.is_dir():
+                stack.enter_context(sole_use(path, wait=wait))
+            recipe = begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
+            if is_new:
+                stack.enter_context(sole_use(path, wait=wait))
+            return _Runner(recipe, RunFolder(path), console).run()
     except UsageError:
         # Found out only with the data at hand, such as a model of another shape: there is nothing to go on with.
         if is_new:

@@ -48,6 +48,22 @@ class Asked:
     values: dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """Where the chief listens.
+
+    Attributes:
+        host: A name or a number.
+        port: Its port.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
 class Searcher:
     """Asks for trials and tells their outcomes; several workers may do so at once, through one process."""
 

@@ -67,7 +67,7 @@ def run_trial(recipe: RecipeConfig, fields: Mapping[str, Any], folder: Path, log
         KeyboardInterrupt: Ctrl-C, after the run has ended too.
     """
     name = recipe_name(type(recipe))
-    words = ["run", name, "--resume", "--out", str(folder), *option_words(fields)]
+    words = ["run", name, "--resume", "--wait", "--out", str(folder), *option_words(fields)]
     kills, epochs = 0, _epochs(folder)
     while (code := _call(words, log)) != 0:
         if code > 0:

@@ -1,7 +1,6 @@
 """Searching a recipe's fields: each trial is a run like any other, and a kill at any moment loses none of them."""
 
 import dataclasses
-import json
 import shlex
 import time
 from collections.abc import Mapping
@@ -11,17 +10,18 @@ from typing import Any
 import recipes
 from recipes import tuning_page
 from recipes.console import Console
-from recipes.errors import Interrupted, RecipeError, UsageError
-from recipes.files import naming, read_json, write_json
+from recipes.errors import Interrupted, UsageError
+from recipes.files import write_json
 from recipes.journal import Journal
 from recipes.recipe import RECIPES, RecipeConfig, configure, preset_fields, recipe_name
-from recipes.run_folder import fields_of, option_words
+from recipes.run_folder import option_words
+from recipes.search_settings import admit, make_goal, roles, settings, short
 from recipes.search_space import Space, fields_of_trial, hyperparameters, search_space
-from recipes.searcher import Method, Outcome, Searcher, make_oracle
+from recipes.searcher import Address, Method, Outcome, Searcher, make_oracle
 from recipes.trials import Goal, run_trial
 
 WORKER = "here"
-JOURNAL, SETTINGS, TABLE, PAGE = "journal.jsonl", "search.json", "trials.json", "tune.html"
+JOURNAL, TABLE, PAGE = "journal.jsonl", "trials.json", "tune.html"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,8 @@ def tune(
     out: str | Path | None = None,
     preset: str | None = None,
     quiet: bool = False,
+    chief: str | None = None,
+    worker: str | None = None,
     **fields: Any,
 ) -> Search:
     """Searches a recipe's fields. The same call goes on with a search that was stopped, at whatever moment.
@@ -90,6 +92,9 @@ def tune(
         out: The folder; `runs/tune-<name>` unless given.
         preset: Settings of the recipe's that go together.
         quiet: Say nothing on the way.
+        chief: `host:port`, where the chief of several processes listens: this process, unless `worker` is given. All
+            need the same arguments, and a folder that all of them see. KerasTuner's environment variables serve too.
+        worker: This process's name among the chief's workers.
         **fields: The recipe's fields that have one value in all trials; they are not searched.
 
     Returns:
@@ -108,8 +113,9 @@ def tune(
     searched = search_space(recipe, space or {}, tuple(given))
     goal = make_goal(recipe, objective, limits or {})
     folder = Path(out) if out is not None else Path("runs") / f"tune-{name}"
-    settings = _settings(recipe, searched, goal, method, trials)
-    _admit(folder, settings)
+    address, worker = roles(chief, worker)
+    wanted = settings(recipe, searched, goal, method, trials)
+    admit(folder, wanted)
     job = _Job(recipe, given, searched, goal, folder, Console(quiet), method=method, trials=trials)
     oracle = make_oracle(
         method,
@@ -120,38 +126,14 @@ def tune(
         seed=recipe.seed,
     )
     try:
-        return job.search(Searcher(oracle, Journal(folder / JOURNAL)))
+        if address is not None and worker is not None:
+            job.work(worker, address)
+            # The chief alone writes.
+            return job.ranked(Searcher(oracle, Journal(folder / JOURNAL)))
+        searcher = Searcher(oracle, Journal(folder / JOURNAL))
+        return job.search(searcher) if address is None else job.lead(searcher, address)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; the same command goes on with the search in {folder}") from None
-
-
-def make_goal(recipe: RecipeConfig, objective: str | None, limits: Mapping[str, float]) -> Goal:
-    """Says what counts.
-
-    Args:
-        recipe: Gives the objective where none is given, and the direction of its own.
-        objective: A metric, perhaps with `:max` or `:min`.
-        limits: The most that measured quantities may be.
-
-    Returns:
-        The goal.
-
-    Raises:
-        UsageError: A direction that is none, or a limit that is no size.
-    """
-    usual = recipe.objective()  # type: ignore[attr-defined]  # a member of every registered recipe
-    for limit, most in limits.items():
-        if not most > 0:
-            raise UsageError(f"limit {limit} must be more than 0, got {most:g}")
-    if objective is None:
-        return Goal(usual.monitor, usual.mode, dict(limits))
-    metric, colon, direction = objective.partition(":")
-    column = metric if metric.startswith("val_") else f"val_{metric}"
-    if not colon:
-        direction = usual.mode if column == usual.monitor else ("min" if _is_an_error(metric) else "max")
-    if direction not in ("max", "min"):
-        raise UsageError(f"an objective reads like accuracy:max or loss:min; got {objective!r}")
-    return Goal(column, direction, dict(limits))  # type: ignore[arg-type]  # one of the two
 
 
 class _Job:
@@ -183,11 +165,24 @@ class _Job:
             self._write(searcher)
         return self._write(searcher)
 
+    def lead(self, searcher: Searcher, address: Address) -> Search:
+        from recipes import cluster
+
+        self.console.say(f"waiting for workers at {address}")
+        cluster.serve(cluster.Chief(searcher, lambda: self._write(searcher)), address, self.console.say)
+        return self._write(searcher)
+
+    def work(self, name: str, address: Address) -> None:
+        from recipes import cluster
+
+        done = cluster.work(name, address, lambda asked: self._run(asked.number, asked.values))
+        self.console.say(f"the search is over; {done} of its trials ran here")
+
     def _run(self, number: int, values: Mapping[str, Any]) -> Outcome:
         trial = fields_of_trial(self.space, values)
         if "tuner/epochs" in values:
             trial["epochs"] = int(values["tuner/epochs"])
-        self.console.say(f"trial {number}: " + ", ".join(f"{name} {_short(value)}" for name, value in trial.items()))
+        self.console.say(f"trial {number}: " + ", ".join(f"{name} {short(value)}" for name, value in trial.items()))
         log = self.folder / "logs" / f"{number:04d}.txt"
         outcome = run_trial(self.recipe, {**self.given, **trial}, self._place(number), log, self.goal)
         if outcome.score is None:
@@ -199,7 +194,7 @@ class _Job:
     def _place(self, number: int) -> Path:
         return self.folder / "trials" / f"{number:04d}"
 
-    def _write(self, searcher: Searcher) -> Search:
+    def ranked(self, searcher: Searcher) -> Search:
         done = [self._trial(searcher, number) for number in sorted(searcher.outcomes)]
         best_first = -1 if self.goal.direction == "max" else 1
         done.sort(
@@ -209,7 +204,10 @@ class _Job:
                 trial.number,
             )
         )
-        search = Search(self.folder, self.goal, tuple(done))
+        return Search(self.folder, self.goal, tuple(done))
+
+    def _write(self, searcher: Searcher) -> Search:
+        search = self.ranked(searcher)
         write_json(self.folder / TABLE, tuning_page.rows(search))
         tuning_page.write(self.folder / PAGE, recipe_name(type(self.recipe)), self._command(), search, self.space)
         return search
@@ -232,47 +230,7 @@ class _Job:
         return Trial(number, fields, outcome, self._place(number), within)
 
 
-def _settings(recipe: RecipeConfig, space: Space, goal: Goal, method: str, trials: int) -> dict[str, Any]:
-    return {
-        "recipe": recipe_name(type(recipe)),
-        "fields": fields_of(recipe),
-        "space": {name: dataclasses.asdict(search) for name, search in space.items()},
-        "goal": dataclasses.asdict(goal),
-        "method": method,
-        "trials": trials,
-    }
-
-
-def _admit(folder: Path, settings: Mapping[str, Any]) -> None:
-    file = folder / SETTINGS
-    with naming("write", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        strangers = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    if not file.exists():
-        if strangers:
-            raise RecipeError(f"{folder} is no search's folder (it holds {strangers[0]}, no {SETTINGS}): left alone")
-        write_json(file, settings)
-        return
-    before, now = read_json(file), json.loads(json.dumps(settings))
-    for name, value in now.items():
-        if before.get(name) != value:
-            raise UsageError(
-                f"the search in {folder} has {name} {_short(before.get(name))}, not {_short(value)}: go on with the "
-                "same settings, or name another folder"
-            )
-
-
-def _is_an_error(metric: str) -> bool:
-    return any(word in metric for word in ("loss", "error", "entropy", "mse", "mae", "rmse", "perplexity", "nrmse"))
-
-
 def _range(search: Any) -> str:
     if search.values:
-        return ",".join(map(_short, search.values))
+        return ",".join(map(short, search.values))
     return f"{search.low:.10g}:{search.high:.10g}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -22,6 +22,8 @@ class Run(OfRecipe):
     """Go on with the run in the folder, from its last complete epoch."""
     overwrite: Switch = False
     """Throw away the run in the folder."""
+    wait: Switch = False
+    """Where another process uses the folder, wait until it has done with it."""
 
     def start(self, name: str) -> Any:
         """The recipe that the options change: of a resumed run, the one in its folder."""
@@ -40,6 +42,7 @@ class Run(OfRecipe):
             resume=self.resume,
             overwrite=self.overwrite,
             preset=self.preset,
+            wait=self.wait,
             **self.given(),
         )
         if self.json:

@@ -27,6 +27,10 @@ class Tune(OfRecipe):
     """Budgets, measured on the exported files: tflite_bytes=200000, latency_ms=2, parameters=50000."""
     out: Path | None = None
     """The search's folder; runs/tune-RECIPE unless given."""
+    chief: str | None = None
+    """HOST:PORT of the chief in a search by several processes; without --worker this process is the chief."""
+    worker: str | None = None
+    """This process's name among the workers; all get the same options, and a folder that all of them see."""
 
     def execute(self) -> int:
         """Searches and prints the ranked trials; fails where none keeps the limits."""
@@ -43,6 +47,8 @@ class Tune(OfRecipe):
             out=self.out,
             preset=self.preset,
             quiet=self.json,
+            chief=self.chief,
+            worker=self.worker,
             **self.given(),
         )
         rows = tuning_page.rows(search)
