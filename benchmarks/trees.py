@@ -1,6 +1,7 @@
 """How much faster a batch of trees is than one tree at a time: `python -m benchmarks.trees`."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 
@@ -9,41 +10,35 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
-from zoo.recursive import Tree, balanced_tree, pack_trees
+from zoo.recursive import Tree, pack_trees
 
 
 @dataclasses.dataclass(frozen=True)
 class TreeTiming:
-    """Seconds for the same trees, by the same means both times.
+    """Processor seconds of one thread for the same trees.
 
     Attributes:
-        together: As one padded batch.
-        one_by_one: Each in a batch of its own, without padding: the hardest peer, for all of a tree's level is one
-            product there too.
-        recursion: Each by a function that calls itself for every child, in eager TensorFlow, as users write it; None:
-            not measured.
+        together: As one padded batch, in a compiled graph.
+        one_by_one: Each in a batch of its own, without padding, in the same graph, traced once: the hardest peer, for
+            all of a tree's level is one product there too.
+        recursion: Each by a function that calls itself for every child, in eager TensorFlow, as users write it; 0: not
+            measured.
     """
 
     together: float
     one_by_one: float
-    recursion: float | None = None
-
-    @property
-    def ratio(self) -> float:
-        """How many times faster the batch is."""
-        return self.one_by_one / self.together
+    recursion: float = 0.0
 
 
 def measure(
-    *, batch: int = 64, leaves: int = 32, units: int = 64, bare: bool = False, repeats: int = 3, seed: int = 0
+    *, batch: int = 64, units: int = 64, training: bool = False, recursion: bool = True, repeats: int = 5, seed: int = 0
 ) -> TreeTiming:
-    """Times a Tree-LSTM on trees of different shapes.
+    """Times a binary Tree-LSTM on trees of 10 to 40 leaves, split at random as parse trees are.
 
     Args:
         batch: Number of trees.
-        leaves: The most leaves; each tree has between half of it and all of it.
         units: Width of a node's states.
-        bare: Whether to time the compiled graph alone, in place of `model.predict_on_batch`.
+        training: Whether to compute the gradients of a loss too.
         recursion: Whether to time the recursion too, which takes seconds.
         repeats: The fastest of so many runs counts.
         seed: Of the trees.
@@ -53,20 +48,36 @@ def measure(
     """
     rng = np.random.default_rng(seed)
     model = zoo.create_model("tree_lstm", vocabulary=1000, classes=5, units=units)
-    sizes = rng.integers(leaves // 2, leaves + 1, batch)
-    trees = [balanced_tree(rng.integers(1, 1000, size).tolist()) for size in sizes]
-    together, alone = pack_trees(trees), [pack_trees([tree]) for tree in trees]
-    run = model.predict_on_batch
-    if bare:
-        # One graph for all shapes: it is the running that is timed, not the tracing.
-        signature = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs}
-        run = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
-        together, alone = _tensors(together), [_tensors(inputs) for inputs in alone]
+    trees = [_parse(rng, int(size)) for size in rng.integers(10, 41, batch)]
+    together, alone = _tensors(pack_trees(trees)), [_tensors(pack_trees([tree])) for tree in trees]
+    # One graph for all shapes: it is the running that is timed, not the tracing.
+    signature = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs}
+    run = tf.function(lambda inputs: _work(model, lambda: model(inputs, training=training), training), [signature])
+
+    def recurse() -> None:
+        for tree in trees:
+            _work(model, functools.partial(_recursive, model, tree), training)
+
     return TreeTiming(
-        _fastest(lambda: run(together), repeats),
+        _fastest(lambda: run(together), 3 * repeats),
         _fastest(lambda: [run(inputs) for inputs in alone], repeats),
-        _fastest(lambda: [_recursive(model, tree) for tree in trees], 1) if recursion else None,
+        _fastest(recurse, 1) if recursion else 0.0,
     )
+
+
+def _parse(rng: np.random.Generator, leaves: int) -> Tree:
+    if leaves == 1:
+        return Tree(int(rng.integers(1, 1000)))
+    left = int(rng.integers(1, leaves))
+    return Tree(children=(_parse(rng, left), _parse(rng, leaves - left)))
+
+
+def _work(model: keras.Model, forward: Callable[[], tf.Tensor], training: bool) -> object:
+    if not training:
+        return forward()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(forward()))
+    return tape.gradient(loss, [weight.value for weight in model.trainable_variables])
 
 
 def _recursive(model: keras.Model, tree: Tree) -> tf.Tensor:
@@ -89,20 +100,23 @@ def _fastest(work: Callable[[], object], repeats: int) -> float:
     work()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
 if __name__ == "__main__":
-    for bare in (False, True):
-        print("the compiled graph alone:" if bare else "model.predict_on_batch:")
-        for leaves in (16, 32, 64):
-            for units in (32, 64, 128):
-                timing = measure(leaves=leaves, units=units, bare=bare, recursion=not bare)
-                recursion = "" if timing.recursion is None else f"; by recursion {1e3 * timing.recursion:.0f} ms"
-                print(
-                    f"64 trees of up to {leaves} leaves, {units} units: together {1e3 * timing.together:.1f} ms, "
-                    f"one by one {1e3 * timing.one_by_one:.1f} ms, {timing.ratio:.0f} times{recursion}"
-                )
+    # One thread, so that processor time is what a run takes on a machine that does nothing else.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for units in (64, 128):
+        for training in (False, True):
+            timing = measure(units=units, training=training, repeats=3)
+            print(
+                f"64 parse trees, {units} units, {'training' if training else 'forward'}: together "
+                f"{1e3 * timing.together:.0f} ms; one by one in the same graph {1e3 * timing.one_by_one:.0f} ms, "
+                f"{timing.one_by_one / timing.together:.1f} times; by eager recursion {1e3 * timing.recursion:.0f} ms, "
+                f"{timing.recursion / timing.together:.0f} times",
+                flush=True,
+            )

@@ -47,19 +47,18 @@ def _tree_inputs(features: int | None, vocabulary: int | None, embedding: int, a
     return {tensor.name: tensor for tensor in (first, children, schedule)}, x
 
 
-def _tree_model(
-    name: str, inputs: dict[str, Any], x: Any, cell: TreeCell, classes: int, dropout: float, return_nodes: bool
-) -> keras.Model:
+def _tree_model(name: str, inputs: dict[str, Any], x: Any, cell: TreeCell, classes: int, dropout: float) -> keras.Model:
     # Body: (batch, nodes, size) -> (batch, units) and (batch, nodes, units)
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout_1")(x)
-    root, nodes = TreeRecurrence(cell, name="tree")([x, inputs["children"], inputs["schedule"]])
+    states = TreeRecurrence(cell, name="tree")([x, inputs["children"], inputs["schedule"]])
 
-    # Head: the same for the root as for every node
+    # Head: the same for the root as for every node, which a model may give too
     drop = keras.layers.Dropout(dropout, name="dropout") if dropout else keras.layers.Identity(name="states")
     head = keras.layers.Dense(classes, dtype="float32", name="logits")
-    if not return_nodes:
-        return keras.Model(inputs, head(drop(root)), name=name)
+    if not cell.return_nodes:
+        return keras.Model(inputs, head(drop(states)), name=name)
+    root, nodes = states
     node_logits = keras.layers.Identity(dtype="float32", name="node_logits")(head(drop(nodes)))
     return keras.Model(inputs, {"logits": head(drop(root)), "node_logits": node_logits}, name=name)
 
@@ -119,8 +118,8 @@ def tree_rnn(
     """
     # Inputs
     inputs, x = _tree_inputs(features, vocabulary, embedding, arity)
-    cell = TreeRNNCell(units, arity, composition, name="tree_cell")
-    return _tree_model("tree_rnn", inputs, x, cell, classes, dropout, return_nodes)
+    cell = TreeRNNCell(units, arity, composition, return_nodes, name="tree_cell")
+    return _tree_model("tree_rnn", inputs, x, cell, classes, dropout)
 
 
 @register_model(
@@ -176,5 +175,5 @@ def tree_lstm(
     """
     # Inputs
     inputs, x = _tree_inputs(features, vocabulary, embedding, arity)
-    cell = TreeLSTMCell(units, arity, composition, name="tree_cell")
-    return _tree_model("tree_lstm", inputs, x, cell, classes, dropout, return_nodes)
+    cell = TreeLSTMCell(units, arity, composition, return_nodes, name="tree_cell")
+    return _tree_model("tree_lstm", inputs, x, cell, classes, dropout)

@@ -1,7 +1,7 @@
 """Trees as arrays: parse trees, nested tuples and balanced trees become the padded inputs of the recursive models.
 
-Numbering: node 0 stands for nobody. A tree's nodes follow level by level, leaves first, so that each node comes after
-its children, the nodes of one level stand together, and the root has the highest number.
+Numbering: node 0 stands for nobody. A tree's leaves come first, then its other nodes level by level, the deepest first
+and the root last: each node comes after its children, which are leaves or stand at the level below.
 """
 
 import dataclasses
@@ -61,7 +61,6 @@ class _Flat:
 def _flatten(tree: Tree) -> _Flat:
     # By place, not by identity: one Tree object may stand at several places of a tree.
     found: list[Tree] = []
-    levels: list[int] = []
     below: list[list[int]] = []
     waiting: list[int] = []
     for node in tree.walk():
@@ -69,7 +68,12 @@ def _flatten(tree: Tree) -> _Flat:
         places, waiting[first:] = waiting[first:], [len(found)]
         found.append(node)
         below.append(places)
-        levels.append(1 + max((levels[place] for place in places), default=-1))
+    depths = [0] * len(found)  # below the root, which was found last
+    for place in reversed(range(len(found))):
+        for child in below[place]:
+            depths[child] = depths[place] + 1
+    deepest = max(depths)
+    levels = [deepest - depth if places else 0 for depth, places in zip(depths, below, strict=True)]
     order = sorted(range(len(found)), key=levels.__getitem__)
     number = {place: i for i, place in enumerate(order, start=1)}
     return _Flat(
