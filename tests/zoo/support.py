@@ -1,5 +1,6 @@
 """What the tests of the registry share: configurations to try, random inputs, stepping."""
 
+import functools
 import typing
 from typing import Any
 
@@ -32,6 +33,24 @@ def configurations() -> list[Any]:
     return cases
 
 
+def cell_configurations() -> list[list[Any]]:
+    """Every configuration with every other cell that its `cell=` takes; for each model and cell a list of its own."""
+    cases = []
+    for name in zoo.list_models():
+        field = zoo.get_spec(name).fields.get("cell")
+        modes = [fields for other, fields in configurations() if other == name]
+        others = [cell for cell in typing.get_args(field.annotation) if cell != field.default] if field else []
+        cases += [[(name, {**fields, "cell": cell}) for fields in modes] for cell in others]
+    return cases
+
+
+def one_for_each_cell_and_model(cases: list[list[Any]]) -> list[Any]:
+    """Few of them: each model with a cell or two, each cell in a model or two, with padding where it is allowed."""
+    names = list(dict.fromkeys(modes[0][0] for modes in cases))
+    of_model = {name: [modes for modes in cases if modes[0][0] == name] for name in names}
+    return [of_model[name][i % len(of_model[name])][-1] for i, name in enumerate(names)]
+
+
 def case_id(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -41,6 +60,16 @@ def case_id(value: Any) -> str:
 def build(name: str, fields: dict[str, Any], seed: int = 0) -> keras.Model:
     keras.utils.set_random_seed(seed)
     return zoo.create_model(name, **fields)
+
+
+def shared(name: str, fields: dict[str, Any]) -> keras.Model:
+    """The same as `build`, made once for all tests, of which none may change it."""
+    return _shared(name, tuple(fields.items()))
+
+
+@functools.cache
+def _shared(name: str, fields: tuple[tuple[str, Any], ...]) -> keras.Model:
+    return build(name, dict(fields))
 
 
 def sizes(spec: ModelSpec, fields: dict[str, Any], batch: int, time: int) -> dict[str, int]:

@@ -1,8 +1,9 @@
-"""Properties of every registered model, in every mode."""
+"""Properties of every registered model, in every mode and with every cell."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,37 @@ from tests.zoo.support import (
     build,
     call,
     case_id,
+    cell_configurations,
     configurations,
+    one_for_each_cell_and_model,
     outputs_of,
     random_inputs,
+    shared,
     sizes,
     stepper,
     time_axis,
 )
 
-CASES = configurations()
-every_case = pytest.mark.parametrize(("name", "fields"), CASES, ids=case_id)
+CELLS = cell_configurations()
+CASES = configurations() + one_for_each_cell_and_model(CELLS)
+GRID = [case for modes in CELLS for case in modes if case not in CASES]
+
+
+def marked(keep: Callable[..., bool] = lambda name, fields: True) -> Any:
+    """All cases of which something is true; the whole grid of cells is a long one."""
+    quick = [case for case in CASES if keep(*case)]
+    slow = [pytest.param(*case, marks=pytest.mark.slow) for case in GRID if keep(*case)]
+    return pytest.mark.parametrize(("name", "fields"), quick + slow, ids=case_id)
+
+
+every_case = marked()
 TIGHT = {"atol": 1e-6, "rtol": 1e-5}
 
 
 @every_case
 def test_signature_is_as_registered(name: str, fields: dict[str, Any]) -> None:
     spec = zoo.get_spec(name)
-    model, config = build(name, fields), spec.configure(**fields)
+    model, config = shared(name, fields), spec.configure(**fields)
     present = {key: tensor for key, tensor in spec.inputs.items() if tensor.is_present(config)}
     assert {tensor.name: tensor.shape for tensor in model.inputs} == {
         key: tensor.shape(config) for key, tensor in present.items()
@@ -51,7 +66,7 @@ def test_signature_is_as_registered(name: str, fields: dict[str, Any]) -> None:
 
 @every_case
 def test_layers_have_names_of_their_own(name: str, fields: dict[str, Any]) -> None:
-    first, second = build(name, fields), build(name, fields)
+    first, second = shared(name, fields), build(name, fields)
     assert first.name == name
     # A name that Keras made up counts on, from one model to the next.
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
@@ -63,7 +78,7 @@ def test_a_streamable_model_reads_no_future(name: str, fields: dict[str, Any]) -
     along_time = {key: time_axis(tensor.axes) for key, tensor in spec.outputs.items()}
     if not spec.is_streamable(**fields) or None in along_time.values():
         pytest.skip("not streamable, or one output for the whole sequence: it has no past")
-    model = build(name, fields)
+    model = shared(name, fields)
     inputs = random_inputs(spec, fields, seed=1)
     changed = {key: value.copy() for key, value in inputs.items()}
     for key, other in random_inputs(spec, fields, seed=2).items():
@@ -78,7 +93,7 @@ def test_a_streamable_model_reads_no_future(name: str, fields: dict[str, Any]) -
 @every_case
 def test_streamable_says_whether_step_by_step_equals_whole(name: str, fields: dict[str, Any]) -> None:
     spec = zoo.get_spec(name)
-    model = build(name, fields)
+    model = shared(name, fields)
     # Many rows: whole numbers, such as a best path, differ in a few of them only.
     inputs = random_inputs(spec, fields, batch=64, time=6)
     timed = {key for key in inputs if time_axis(spec.inputs[key].axes) is not None}
@@ -102,17 +117,14 @@ def _can_be_padded(name: str, fields: dict[str, Any]) -> bool:
     return config.get("mask_value") is not None or any(tensor.below == "vocabulary" for tensor in present)
 
 
-PADDED = [case for case in CASES if _can_be_padded(*case)]
-
-
 # A clock goes on over padding, and the nodes of a tree are numbered.
 RIGHT_ONLY = {"clockwork_rnn", "tree_rnn", "tree_lstm"}
 
 
-@pytest.mark.parametrize(("name", "fields"), PADDED, ids=case_id)
+@marked(_can_be_padded)
 def test_padding_changes_nothing_on_either_side(name: str, fields: dict[str, Any]) -> None:
     spec = zoo.get_spec(name)
-    model, inputs = build(name, fields), random_inputs(spec, fields, batch=3, time=5)
+    model, inputs = shared(name, fields), random_inputs(spec, fields, batch=3, time=5)
     before = outputs_of(model, inputs)
     for left in (0,) if name in RIGHT_ONLY else (0, 3):
         padded = {}
@@ -141,7 +153,7 @@ def some_loss(model: keras.Model, outputs: Any) -> Any:
 
 @every_case
 def test_every_weight_gets_a_gradient(name: str, fields: dict[str, Any]) -> None:
-    model, spec = build(name, fields), zoo.get_spec(name)
+    model, spec = shared(name, fields), zoo.get_spec(name)
     inputs = random_inputs(spec, fields, batch=4, time=6)
     with tf.GradientTape() as tape:
         loss = some_loss(model, call(model, inputs, training=True))
@@ -154,10 +166,10 @@ def test_every_weight_gets_a_gradient(name: str, fields: dict[str, Any]) -> None
         assert np.abs(values).max() > 0, weight.path
 
 
-@pytest.mark.parametrize(("name", "fields"), CASES, ids=case_id)
+@every_case
 def test_mixed_precision_gives_finite_float32_scores(name: str, fields: dict[str, Any]) -> None:
     spec = zoo.get_spec(name)
-    full = build(name, fields)
+    full = shared(name, fields)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -189,26 +201,19 @@ for folder in json.load(sys.stdin):
 """
 
 
-@pytest.fixture(scope="module")
-def reloaded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Every case saved here, and loaded and called in one fresh process."""
-    folders = []
-    for i, (name, fields) in enumerate(CASES):
-        folder = tmp_path_factory.mktemp(f"case{i}")
-        model, inputs = build(name, fields), random_inputs(zoo.get_spec(name), fields)
+@pytest.mark.parametrize("cases", [CASES, pytest.param(GRID, marks=pytest.mark.slow)], ids=["modes", "all cells"])
+def test_a_fresh_process_loads_the_same_models(cases: list[Any], tmp_path: Path) -> None:
+    """All saved here, and loaded and called in one fresh process."""
+    for i, (name, fields) in enumerate(cases):
+        folder, model, inputs = tmp_path / str(i), shared(name, fields), random_inputs(zoo.get_spec(name), fields)
+        folder.mkdir()
         model.save(folder / "model.keras")
         np.savez(folder / "inputs.npz", **inputs)
         np.savez(folder / "saved.npz", *keras.tree.flatten(call(model, inputs)))
-        folders.append(folder)
-    subprocess.run(
-        [sys.executable, "-c", LOAD], input=json.dumps([str(folder) for folder in folders]), text=True, check=True
-    )
-    return folders
-
-
-@pytest.mark.parametrize("index", range(len(CASES)), ids=[f"{name}-{case_id(fields)}" for name, fields in CASES])
-def test_a_fresh_process_loads_the_same_model(index: int, reloaded: list[Path]) -> None:
-    saved, loaded = (np.load(reloaded[index] / f"{file}.npz") for file in ("saved", "loaded"))
-    assert saved.files == loaded.files
-    for key in saved.files:
-        np.testing.assert_array_equal(loaded[key], saved[key])
+    folders = json.dumps([str(tmp_path / str(i)) for i in range(len(cases))])
+    subprocess.run([sys.executable, "-c", LOAD], input=folders, text=True, check=True)
+    for i, case in enumerate(cases):
+        saved, loaded = (np.load(tmp_path / str(i) / f"{file}.npz") for file in ("saved", "loaded"))
+        assert saved.files == loaded.files, case
+        for key in saved.files:
+            np.testing.assert_array_equal(loaded[key], saved[key], err_msg=str(case))
