@@ -30,6 +30,10 @@ class Imdb(TextClassifier):
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "full": {"units": (128, 128), "embedding": 128, "longest": 1000, "vocabulary": 40_000, "epochs": 6}
     }
+    REFERENCE: ClassVar = (
+        "biLSTM-64 85.7 %, LSTM-64 86.0 % (Raschka & Mirjalili, ch. 15 and 16); two biLSTM-64 on 200 words: 84.3 % "
+        "after 2 epochs, 87.8 % after 10 (keras.io)"
+    )
 
     epochs: Count = 3
     """Passes over the training data."""

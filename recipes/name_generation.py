@@ -55,9 +55,10 @@ class NameGeneration(RecipeConfig):
         import numpy as np
 
         from recipes import datasets
-        from recipes.data import Data, Ragged
+        from recipes.data import Data
+        from recipes.teacher_forcing import generator_metadata, teacher_forced
         from recipes.text import TextSplit
-        from recipes.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
+        from recipes.vocabulary import Vocabulary
 
         splits = datasets.load("names_by_language", self.data_dir)
         letters = Vocabulary.of([list(example["name"]) for example in splits["train"]])
@@ -65,13 +66,10 @@ class NameGeneration(RecipeConfig):
 
         def split(part: str) -> TextSplit:
             names = [example["name"] for example in splits[part]]
-            ids = [letters.ids(name) for name in names]
             rows = [languages.index(example["language"]) for example in splits[part]]
-            inputs = {
-                "vector": np.eye(len(languages), dtype="float32")[rows],
-                "token_ids": Ragged.of([[START, *row] for row in ids], dtype="int32"),
-            }
-            return TextSplit(inputs, Ragged.of([[*row, END] for row in ids], dtype="int32"), names, languages)
+            read, write = teacher_forced([list(name) for name in names], letters)
+            inputs = {"vector": np.eye(len(languages), dtype="float32")[rows], "token_ids": read}
+            return TextSplit(inputs, write, names, languages)
 
         return Data(
             train=split("train"),
@@ -83,14 +81,7 @@ class NameGeneration(RecipeConfig):
                 "vector": "1 at the language's place in labels, else 0",
                 "token_ids": "start_id, then each character's place in vocabulary, unknown_id for what is not there",
             },
-            metadata={
-                "vocabulary": list(letters.tokens),
-                "tokenisation": "characters",
-                "start_id": START,
-                "end_id": END,
-                "padding_id": PADDING,
-                "unknown_id": UNKNOWN,
-            },
+            metadata=generator_metadata(letters) | {"tokenisation": "characters"},
         )
 
     def build_model(self, data: "Data") -> "keras.Model":
@@ -102,25 +93,25 @@ class NameGeneration(RecipeConfig):
 
     def objective(self) -> Objective:
         """Lowers the cross-entropy of the next character; the epoch that has it lowest on validation is kept."""
-        from recipes import pairs
+        from recipes import teacher_forcing
 
-        return pairs.objective()
+        return teacher_forcing.objective()
 
     def judge(self, outputs: "Mapping[str, Column]", split: "Split") -> Verdict:
         """Says how surprised the model was by each character of the test names, the end among them."""
         import math
 
-        from recipes import pairs
+        from recipes import teacher_forcing
 
-        perplexity = pairs.perplexity(outputs["nll"])
+        perplexity = teacher_forcing.perplexity(outputs["nll"])
         metrics = {"nats_per_character": math.log(perplexity), "perplexity": perplexity}
         return Verdict(metrics, (lambda: _by_language(outputs["nll"], split),))
 
     def condense(self, outputs: "Arrays", inputs: "Arrays", targets: "np.ndarray") -> "Arrays":
         """Keeps -log p of each target, as `nll`."""
-        from recipes import pairs
+        from recipes import teacher_forcing
 
-        return {"nll": pairs.negative_log_likelihood(outputs["logits"], targets)}
+        return {"nll": teacher_forcing.negative_log_likelihood(outputs["logits"], targets)}
 
     def deployments(self, model: "keras.Model", data: "Data") -> tuple[Deployment, ...]:
         """Offers the model, and a writer: a language in, a name out."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from recipes.recipe import Objective, Verdict, register_recipe
 from recipes.tagging import Tagger
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import keras
 
     from recipes.data import Column, Data, Split
+    from recipes.tables import Sentence
+
+NO_TAG = "_"
 
 
 @register_recipe
@@ -22,17 +25,20 @@ class PosTagging(Tagger):
     2014, aclanthology.org/L14-1067). No vectors that were trained elsewhere.
     """
 
+    REFERENCE: ClassVar = (
+        "biLSTM 88.3 % (bentrevett/pytorch-pos-tagging); words and characters about 92 % (Plank et al. 2016)"
+    )
+
     data_dir: str | None = None
     """TFDS folder that holds universal_dependencies prepared; unless given TFDS's own, to which it is downloaded."""
 
     def load_data(self) -> "Data":
         """Reads the sentences of the three parts."""
         from recipes import datasets, tagged_words
-        from recipes.tables import Sentence
 
         splits = datasets.load("universal_dependencies/en_ewt", self.data_dir)
         parts = {
-            part: [Sentence(example["tokens"], example["upos"]) for example in splits[name]]
+            part: [_words(example) for example in splits[name]]
             for part, name in {"train": "train", "validation": "dev", "test": "test"}.items()
         }
         summary = "the English Web Treebank's sentences with their universal parts of speech"
@@ -55,3 +61,11 @@ class PosTagging(Tagger):
         from recipes import tagged_words
 
         return tagged_words.verdict(outputs, split, "upos_accuracy")
+
+
+def _words(example: "Mapping[str, list[str]]") -> "Sentence":
+    """Leaves out "don't", which TFDS keeps beside its parts "do" and "n't": only these have a part of speech."""
+    from recipes.tables import Sentence
+
+    kept = [place for place, tag in enumerate(example["upos"]) if tag != NO_TAG]
+    return Sentence(*([example[name][place] for place in kept] for name in ("tokens", "upos")))

@@ -18,7 +18,7 @@ MODEL = "character_tagger"
 class Tagger(RecipeConfig):
     """The fields of a recipe that names the tag of each word."""
 
-    epochs: Count = 8
+    epochs: Count = 6
     """Passes over the training data."""
     batch_size: Count = 32
     """Examples in a step of training."""

@@ -188,21 +188,25 @@ def _examples(logits: "np.ndarray", split: Any) -> "Section":
 
 def _attention(model: "keras.Model", pooling: Any, data: "Data") -> "Section":
     import keras
+    import numpy as np
 
-    from recipes import pipelines, report, report_text, text
+    from recipes import judging, report, report_text, text
+    from recipes.vocabulary import SPECIAL, UNKNOWN
 
     read = text.TextReader(data.metadata)
-    states = keras.Model(model.inputs, [pooling.input, model.output])
+    # Keras counts the mask among what a layer reads.
+    states = keras.tree.flatten(pooling.input)[0]
+    looks = judging.keras_predict(keras.Model(model.input, {"states": states, "logits": model.output}))
     # The shorter ones, so that a page holds them whole.
-    rows = data.test.lengths.argsort(kind="stable")[len(data.test) // 10 :: len(data.test) // 10][:LOOKED_AT]
+    rows = data.test.lengths.argsort(kind="stable")[len(data.test) // 10 :: max(1, len(data.test) // 10)][:LOOKED_AT]
     figures = []
     for row in rows:
-        inputs, (target,), _ = data.test.batch(rows[rows == row])
+        inputs, (target,), _ = data.test.batch(np.array([row]))
         # One text without padding: all of its steps count.
-        seen, scores = states(pipelines.feed(model, inputs))
-        weights = keras.ops.convert_to_numpy(pooling.weights_of(seen))[0, :, 0]
-        logits = keras.ops.convert_to_numpy(scores)[0]
-        tokens = read.tokens(data.test.texts[row])
+        seen = looks(inputs)
+        weights = keras.ops.convert_to_numpy(pooling.weights_of(seen["states"]))[0, :, 0]
+        logits = seen["logits"][0]
+        tokens = read.tokens(data.test.texts[row]) or [SPECIAL[UNKNOWN]]
         heading = f"{data.labels[logits.argmax()]}, truth {data.labels[target]}"
         figures.append(report_text.highlighted(tokens, weights, heading, logits.argmax() == target))
     caption = (
