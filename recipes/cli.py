@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 
 from recipes.errors import RecipeError, UsageError, first_line
 
-FINE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+FINE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 USAGE = """\
 usage: seqzoo COMMAND [options]
@@ -19,6 +21,8 @@ Recurrent sequence models for Keras 3: trained on real data, exported to SavedMo
 commands (seqzoo COMMAND --help names the options of one):
 """
 
+_TERMINATED = threading.Event()
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
@@ -27,17 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `seqzoo`; those of the process if None.
 
     Returns:
-        The exit code: 0 fine, 1 the work failed, 2 wrong usage, 130 stopped by Ctrl-C.
+        The exit code: 0 fine, 1 the work failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "--verbose" in words
     try:
-        with contextlib.nullcontext() if verbose else _silenced():
+        with contextlib.nullcontext() if verbose else _silenced(), _termination():
             return _dispatch(words)
     except SystemExit as done:  # tyro printed a help page, or an error of its own
         return done.code if isinstance(done.code, int) else WRONG_USAGE
     except KeyboardInterrupt as stop:
-        return _complain(str(stop) or "stopped", INTERRUPTED)
+        return _complain(str(stop) or "stopped", TERMINATED if _TERMINATED.is_set() else INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output is gone (`seqzoo list | head`); the interpreter would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,8 +84,27 @@ def _line(error: Exception) -> str:
 
 
 def _complain(line: str, code: int) -> int:
-    print(f"error: {line}" if code != INTERRUPTED else line, file=sys.stderr)
+    print(line if code in (INTERRUPTED, TERMINATED) else f"error: {line}", file=sys.stderr)
     return code
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[None]:
+    """Lets a scheduler's SIGTERM end the work as Ctrl-C does: cleanly, with a line that says how to go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        _TERMINATED.set()
+        raise KeyboardInterrupt
+
+    _TERMINATED.clear()
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

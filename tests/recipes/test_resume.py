@@ -156,7 +156,8 @@ def test_the_dropouts_generators_are_part_of_the_state(tmp_path, monkeypatch, un
         assert_same(last_state(folder), undisturbed[1])
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path, undisturbed):
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_say_how_to_go_on(tmp_path, undisturbed, stop, code):
     folder = tmp_path / "run"
     options = [f"--{name.replace('_', '-')}={value}" for name, value in FIELDS.items() if name != "units"]
     command = [sys.executable, "-m", "recipes.cli", "run", "digits", "--out", str(folder), *options, "--units", "6"]
@@ -165,10 +166,10 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, undisturbed):
     for line in process.stderr:
         lines.append(line)
         if line.startswith("epoch 1/"):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stop)
     process.wait(timeout=120)
 
-    assert process.returncode == 130
+    assert process.returncode == code
     assert lines[-1] == f"stopped; go on with: seqzoo run digits --out {folder} --resume\n"
     assert "Traceback" not in "".join(lines)
     model, _ = train(folder, resume=True)
