@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 USUAL = "attention_encoder_decoder"
 WITHOUT = "encoder_decoder"
+METRICS = {"bleu": "generated_ids", "bleu_greedy": "greedy_ids"}
+"""Metric -> the output that it is of."""
 SHOWN = 12
 MAPS = 3
 
@@ -91,7 +93,7 @@ class Translation(RecipeConfig):
                 "encoder_token_ids": "German in lower case, words and punctuation between single spaces, each token's "
                 "place in source_vocabulary, 1 where it is not there"
             },
-            metadata=pairs.metadata(german, english, "words"),
+            metadata=pairs.metadata(german, english),
         )
 
     def build_model(self, data: "Data") -> "keras.Model":
@@ -100,23 +102,23 @@ class Translation(RecipeConfig):
 
     def objective(self) -> Objective:
         """Lowers the cross-entropy of the next word under teacher forcing."""
-        from recipes import pairs
+        from recipes import teacher_forcing
 
-        return pairs.objective()
+        return teacher_forcing.objective()
 
     def judge(self, outputs: "Mapping[str, Column]", split: "Split") -> Verdict:
         """Scores what was written by BLEU, the model by the perplexity of the references."""
-        from recipes import pairs
+        from recipes import teacher_forcing
 
         bleu, references = _bleu(), [" ".join(tokens) for tokens in split.references]
         written = {
             metric: [" ".join(tokens) for tokens in split.written(outputs[name])]
-            for metric, name in pairs.WRITTEN.items()
+            for metric, name in METRICS.items()
             if name in outputs
         }
-        metrics = {f"bleu{way}": bleu.corpus_score(texts, [references]).score for way, texts in written.items()}
+        metrics = {metric: bleu.corpus_score(texts, [references]).score for metric, texts in written.items()}
         if "nll" in outputs:
-            metrics["perplexity"] = pairs.perplexity(outputs["nll"])
+            metrics["perplexity"] = teacher_forcing.perplexity(outputs["nll"])
 
         def sentences() -> "Section":
             from recipes import report
@@ -126,19 +128,23 @@ class Translation(RecipeConfig):
             html = report.table(("German", "reference", "beam search", "greedily"), rows)
             return report.Section("Translations", html, f"Test sentences, evenly spread. BLEU: {bleu.get_signature()}.")
 
-        return Verdict(metrics, (sentences,) if len(written) == len(pairs.WRITTEN) else ())
+        return Verdict(metrics, (sentences,) if len(written) == len(METRICS) else ())
 
     def condense(self, outputs: "Arrays", inputs: "Arrays", targets: "np.ndarray") -> "Arrays":
         """Keeps the words written, and -log p of each of the reference's words."""
-        from recipes import pairs
+        from recipes import teacher_forcing
 
-        return pairs.condense(outputs, targets)
+        return teacher_forcing.condense(outputs, targets)
 
     def deployments(self, model: "keras.Model", data: "Data") -> tuple[Deployment, ...]:
         """Offers the model for teacher forcing, and a translator: German in, the beam search's English out."""
-        from recipes import pairs
+        from recipes import teacher_forcing
 
-        return pairs.deployments(self, model, data, self._limits(), "translator")
+        generators = {
+            teacher_forcing.GENERATED: teacher_forcing.generator(model, "beam", self._limits()),
+            teacher_forcing.GREEDY: teacher_forcing.generator(model, "greedy", {"max_length": self.max_length}),
+        }
+        return teacher_forcing.deployments(self, model, data, generators, "translator")
 
     def illustrate(self, model: "keras.Model", data: "Data") -> "tuple[Callable[[], Section], ...]":
         """Draws where the model looks while it writes."""
@@ -149,11 +155,12 @@ class Translation(RecipeConfig):
             return ()
 
         def maps() -> "Section":
-            from recipes import pairs, report
+            from recipes import pairs, report, teacher_forcing
 
             attending = self._build(data, return_attention=True)
             attending.set_weights(model.get_weights())
-            figures = pairs.attention_maps(attending, pairs.beam_search(model, self._limits()), data.test, MAPS)
+            writes = teacher_forcing.generator(model, "beam", self._limits())
+            figures = pairs.attention_maps(attending, writes, data.test, MAPS)
             caption = "Test sentences: a row for each word as it is written; its cells are the words that it looks at."
             return report.Section("Attention", figures, caption)
 

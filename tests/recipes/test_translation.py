@@ -8,7 +8,7 @@ import pytest
 
 import export
 import recipes
-from recipes import judging, pairs
+from recipes import judging, teacher_forcing
 from recipes.data import Ragged
 from recipes.errors import RecipeError, UsageError
 from recipes.recipe import configure
@@ -108,7 +108,7 @@ def test_the_likelihood_is_the_softmax_s() -> None:
     targets = np.array([[0, 4, 2], [1, 1, 3]])
     shares = np.exp(logits.astype("float64")) / np.exp(logits.astype("float64")).sum(-1, keepdims=True)
     expected = [[-np.log(shares[i, t, targets[i, t]]) for t in range(3)] for i in range(2)]
-    np.testing.assert_allclose(pairs.negative_log_likelihood(logits, targets), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(teacher_forcing.negative_log_likelihood(logits, targets), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_judged_decodes_both_ways_beside_teacher_forcing(data) -> None:
