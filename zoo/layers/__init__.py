@@ -15,6 +15,7 @@ from zoo.layers.feature_slice import FeatureSlice
 from zoo.layers.feedback_cell import FeedbackCell
 from zoo.layers.fold_time import FoldTime
 from zoo.layers.forget_bias_lstm_cell import ForgetBiasLSTMCell
+from zoo.layers.free_run_cell import FreeRunCell
 from zoo.layers.global_attention import GlobalAttention
 from zoo.layers.head_weights import HeadWeights
 from zoo.layers.hold_steps import HoldSteps
@@ -55,6 +56,7 @@ __all__ = [
     "FeedbackCell",
     "FoldTime",
     "ForgetBiasLSTMCell",
+    "FreeRunCell",
     "GlobalAttention",
     "HeadWeights",
     "HoldSteps",
