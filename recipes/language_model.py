@@ -37,7 +37,7 @@ class LanguageModel(LanguageModelConfig):
     """What the text is cut into; words are what stands between white space."""
     vocabulary_size: Count = 10_000
     """How many different tokens the model knows at most; the rarer ones are all one."""
-    learning_rate: Positive = 4e-3
+    learning_rate: Positive = 6e-3
     """Step size of Adam at the start."""
     dropout: Rate = 0.2
     """Share of what each layer reads that is dropped in training."""

@@ -33,11 +33,11 @@ class LanguageModelConfig(RecipeConfig):
 
     batch_size: Count = 32
     """Places of the text that are read side by side."""
-    clip_norm: Positive | None = 5.0
+    clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
     model: str = USUAL
     """The zoo's model: any that scores the next token at each step."""
-    cell: Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"] = "lstm"
+    cell: Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"] = "gru"
     """Kind of recurrent layer."""
     units: tuple[Count, ...] = (256,)
     """Width of each recurrent layer, from the input up."""
@@ -54,7 +54,7 @@ class LanguageModelConfig(RecipeConfig):
         """Keeps -log p of each target, as `nll`."""
         import numpy as np
 
-        from recipes.pairs import negative_log_likelihood
+        from recipes.teacher_forcing import negative_log_likelihood
 
         logits = outputs["logits"]
         parts = [slice(at, at + STEPS_AT_ONCE) for at in range(0, targets.shape[1], STEPS_AT_ONCE)]
@@ -115,7 +115,7 @@ def verdict(outputs: "Mapping[str, Column]", split: "TextRows") -> Verdict:
     """
     import math
 
-    from recipes.pairs import perplexity
+    from recipes.teacher_forcing import perplexity
 
     value = perplexity(outputs["nll"])
     nats = math.log(value)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from recipes import judging, report
 from recipes.data import Column, Data, Ragged
 from recipes.language_data import TextRows
-from recipes.pairs import perplexity
+from recipes.teacher_forcing import perplexity
 from recipes.vocabulary import UNKNOWN
 from recipes.writing import Writer
 

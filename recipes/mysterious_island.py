@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from recipes import language_models
 from recipes.fields import Count, Positive
@@ -39,6 +39,8 @@ class MysteriousIsland(LanguageModelConfig):
     """Places of the text that are read side by side."""
     learning_rate: Positive = 3e-3
     """Step size of Adam at the start."""
+    cell: Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"] = "lstm"
+    """Kind of recurrent layer."""
     units: tuple[Count, ...] = (512,)
     """Width of each recurrent layer, from the input up."""
     data_dir: str | None = None

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from recipes import language_models
 from recipes.fields import Count, Positive, Rate
@@ -41,11 +41,13 @@ class PennTreebank(LanguageModelConfig):
     """`full` is the medium size of Zaremba et al. 2014 with the embedding tied; it wants a GPU."""
     PROMPTS: ClassVar = ("the company said", "in new york")
 
-    epochs: Count = 5
+    epochs: Count = 4
     """Passes over the training data."""
-    learning_rate: Positive = 4e-3
+    learning_rate: Positive = 5e-3
     """Step size of Adam at the start."""
-    units: tuple[Count, ...] = (200, 200)
+    cell: Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"] = "lstm"
+    """Kind of recurrent layer."""
+    units: tuple[Count, ...] = (300,)
     """Width of each recurrent layer, from the input up."""
     embedding: Count = 200
     """Size of the vector that stands for a token."""

@@ -32,9 +32,9 @@ class PythonDocs(LanguageModelConfig):
 
     PROMPTS: ClassVar = ("The following ", "If the object ")
 
-    epochs: Count = 20
+    epochs: Count = 15
     """Passes over the training data."""
-    learning_rate: Positive = 4e-3
+    learning_rate: Positive = 6e-3
     """Step size of Adam at the start."""
     dropout: Rate = 0.2
     """Share of what each layer reads that is dropped in training."""
