@@ -191,7 +191,8 @@ def _whole_job(
     quantizer = wish.quantizer(traced, fmt)
     if isinstance(lowering, OnnxLowering):
         engine = lowering.engine
-        convert = lambda path, info: _write(path, quantizer.onnx(onnx.convert(traced, engine, info, opset)))  # noqa: E731
+        many = {"many_rows": wish.precision == "float32"}
+        convert = lambda path, info: _write(path, quantizer.onnx(onnx.convert(traced, engine, info, opset, **many)))  # noqa: E731
     elif fmt.name == "tflite":
         convert = lambda path, info: _write(path, tflite.convert(traced, info, quantizer.tflite))  # noqa: E731
     else:

@@ -19,6 +19,7 @@ from tf2onnx.onnx_opset.tensor import TopKV2
 from export import onnx_integers, onnx_spectral
 from export.errors import ExportError, first_line
 from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
+from export.onnx_rows import serve_many_rows
 from export.ports import named_axes
 from export.tflite_ops import PRODUCTS
 from export.trace import Traced
@@ -37,7 +38,14 @@ def lowering() -> OnnxLowering:
     return made
 
 
-def convert(traced: Traced, engine: OnnxEngine, metadata: dict[str, str], opset: int = _TF2ONNX_OPSET) -> bytes:
+def convert(
+    traced: Traced,
+    engine: OnnxEngine,
+    metadata: dict[str, str],
+    opset: int = _TF2ONNX_OPSET,
+    *,
+    many_rows: bool = False,
+) -> bytes:
     """The ONNX file.
 
     Args:
@@ -45,6 +53,7 @@ def convert(traced: Traced, engine: OnnxEngine, metadata: dict[str, str], opset:
         engine: Knows the operators of the traced markers.
         metadata: Entries to put into the file.
         opset: The operator set's version.
+        many_rows: A SimpleRNN gets a form for many rows beside the operator.
 
     Raises:
         ExportError: The model needs an op that ONNX lacks, or the opset does not exist.
@@ -57,7 +66,7 @@ def convert(traced: Traced, engine: OnnxEngine, metadata: dict[str, str], opset:
             proto = _convert(traced, engine, min(opset, _TF2ONNX_OPSET))
             if opset > _TF2ONNX_OPSET:
                 proto = onnx.version_converter.convert_version(proto, opset)
-            _finish(proto, traced, metadata)
+            _finish(proto, traced, metadata, many_rows)
             onnx.checker.check_model(proto, full_check=True)
     except Exception as error:  # tf2onnx and onnx raise bare ValueError, RuntimeError, KeyError, AssertionError ...
         raise ExportError(f"the ONNX converter failed: {first_line(error)}") from error
@@ -169,8 +178,8 @@ def _onnx_names(inputs: dict[str, str], outputs: dict[str, str]) -> dict[str, st
     return {**inputs, **{tensor: f"{name}_out" if name in taken else name for tensor, name in outputs.items()}}
 
 
-def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str]) -> None:
-    """Names the dynamic axes, and writes the metadata."""
+def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], many_rows: bool) -> None:
+    """Names the dynamic axes, serves many rows, and writes the metadata."""
     input_axes, output_axes = named_axes(traced.signature.inputs, traced.outputs)
     for value, axes in zip([*proto.graph.input, *proto.graph.output], [*input_axes, *output_axes], strict=True):
         del value.type.tensor_type.shape.dim[:]
@@ -180,6 +189,8 @@ def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str]) ->
                 dim.dim_value = axis
             else:
                 dim.dim_param = axis
+    if many_rows:
+        serve_many_rows(proto)
     strip_names(proto.graph)
     onnx.helper.set_model_props(proto, metadata)
 

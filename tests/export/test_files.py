@@ -30,7 +30,9 @@ LOOPS = {"classifier": 1, "regressor": 1}
 def test_onnx_holds_the_native_operators_and_no_loop(name: str, artifact_of: Any) -> None:
     ops = export.op_histogram(artifact_of(name, "onnx").path)
     assert {op: count for op, count in ops.items() if op in ("LSTM", "GRU", "RNN")} == NATIVE[name]
-    assert not {"Loop", "Scan", "If"} & set(ops)
+    # A SimpleRNN has a second form for many rows, which its kernel is slow for.
+    many_rows = {"Scan", "If"} if "RNN" in ops else set()
+    assert {"Loop", "Scan", "If"} & set(ops) == many_rows
 
 
 @pytest.mark.parametrize("name", MODELS)
