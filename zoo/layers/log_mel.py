@@ -76,13 +76,17 @@ class LogMel(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
     def call(self, inputs: Any) -> Any:
         """Takes (batch, time, 1) to (batch, frames, bands)."""
         frame, step = self.time_window
-        # (batch, time, 1) -> (batch, frames, 2 x frequencies): a filter for each real and each imaginary part
-        waves = ops.convert_to_tensor(windowed_waves(frame)[:, None, :], self.compute_dtype)
-        parts = ops.conv(inputs, waves, strides=step, padding="valid", data_format="channels_last")
+        count = 1 + (ops.shape(inputs)[1] - frame) // step
+        places = ops.expand_dims(step * ops.arange(count), 0) + np.arange(frame)[:, None]
+        # (batch, time) -> (batch, frame, frames)
+        frames = ops.take(inputs[..., 0], places, axis=1)
+        # Constants stand on the left: LiteRT's int8 rounds both sides of a product with a constant on its right to
+        # 8 bits, in which the soft bands of a power spectrum are all zero.
+        # (2 x frequencies, frame) x (batch, frame, frames) -> (batch, 2 x frequencies, frames)
+        parts = ops.matmul(ops.convert_to_tensor(windowed_waves(frame).T, self.compute_dtype), frames)
         # |X|^2 is the sum of two squares: the triangles stand twice, so that one product adds and weighs
-        triangles = ops.convert_to_tensor(np.concatenate([self._triangles] * 2), self.compute_dtype)
-        # (a filter of one step, not a matmul: tf2onnx gives that the axes of the convolution's own layout)
-        power = ops.conv(ops.square(parts), triangles[None], padding="valid", data_format="channels_last")
+        triangles = ops.convert_to_tensor(np.concatenate([self._triangles.T] * 2, axis=1), self.compute_dtype)
+        power = ops.transpose(ops.matmul(triangles, ops.square(parts)), (0, 2, 1))
         return ops.log(ops.maximum(power, self.floor))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
