@@ -34,7 +34,7 @@ class SpokenDigits(RecipeConfig):
     official test part. Six speakers, all of whom are in each part.
     """
 
-    epochs: Count = 30
+    epochs: Count = 60
     """Passes over the training data."""
     batch_size: Count = 32
     """Examples in a step of training."""
