@@ -22,7 +22,7 @@ COLOURS = ("bad", "second", "muted", "accent", "good")
 SIGNS = ("\u2212 \u2212", "\u2212", "0", "+", "+ +")
 BINS = (1, 2, 3, 5, 8, 13, 21, 34, 1000)
 """Phrases of a number of words from each of these, and below the next, are counted together."""
-SHOWN, LEAST, MOST = 4, 6, 14
+SHOWN, LEAST, MOST = 4, 6, 10
 """How many trees are drawn, and how many words they have."""
 
 
@@ -97,7 +97,7 @@ def gallery(split: TreeSplit, named: Ragged, labels: Sequence[str]) -> report.Se
 def _draw(split: TreeSplit, row: int, named: np.ndarray, labels: Sequence[str]) -> Markup:
     children, truth, words = split.inputs["children"][row], split.targets[row], split.words[row]
     x, y = np.zeros(len(children)), np.zeros(len(children))
-    figure, axes = themed_axes(1 + 0.72 * len(words), 1.2 + 0.42 * int(split.levels.lengths[row]))
+    figure, axes = themed_axes(1 + 0.72 * MOST, 1.2 + 0.42 * int(split.levels.lengths[row]))
     for number in range(1, len(children)):
         below = children[number][children[number] > 0]
         x[number] = x[below].mean() if len(below) else number
@@ -109,7 +109,7 @@ def _draw(split: TreeSplit, row: int, named: np.ndarray, labels: Sequence[str]) 
     for place, word in enumerate(words, start=1):
         axes.annotate(word, (place, 0), (0, -14), textcoords="offset points", ha="center", va="top", size=9)
     axes.grid(visible=False)
-    axes.set(xticks=[], yticks=[], xlim=(0.4, len(words) + 0.6), ylim=(-1, y.max() + 0.5))
+    axes.set(xticks=[], yticks=[], xlim=(0.4, MOST + 0.6), ylim=(-1, y.max() + 0.5))
     root = f"the model: {labels[int(named[len(children) - 1])]}, raters: {labels[int(truth[-1])]}"
     return inline_svg(figure, f"tree of {' '.join(words)!r}; {root}")
 
