@@ -175,16 +175,16 @@ def _samples(model: "keras.Model", data: "Data") -> "Section":
 
     writer, longest = Writer(model, data.metadata), int(data.train.targets.lengths.max())
     known, rows, new = set(data.train.texts), [], dict.fromkeys(TEMPERATURES, 0)
-    for language, vector in zip(data.labels, np.eye(len(data.labels), dtype="float32"), strict=True):
+    for place, vector in enumerate(np.eye(len(data.labels), dtype="float32")):
         cells = []
         for heat in TEMPERATURES:
             names = [
-                writer(inputs={"vector": vector}, seed=seed, temperature=heat, max_tokens=longest)
-                for seed in range(NAMES)
+                writer(inputs={"vector": vector}, seed=NAMES * place + name, temperature=heat, max_tokens=longest)
+                for name in range(NAMES)
             ]
             new[heat] += sum(name not in known for name in names)
             cells.append(", ".join(names))
-        rows.append((language, *cells))
+        rows.append((data.labels[place], *cells))
     table = report.table(("language", *(f"temperature {heat:g}" for heat in TEMPERATURES)), rows)
     shares = ", ".join(f"{count / (NAMES * len(data.labels)):.0%} at {heat:g}" for heat, count in new.items())
     return report.Section("Names that the model wrote", table, f"Not among the names that it was taught: {shares}.")
