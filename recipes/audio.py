@@ -50,7 +50,7 @@ def vary(samples: Any, seed: Any, *, speed: float, delay: int, gain: float, nois
     def uniform(index: int, low: float, high: float) -> Any:
         return tf.random.stateless_uniform((count, 1), seed + index, low, high)
 
-    start = uniform(0, 0.0, delay + 1.0)
+    start = uniform(0, 0.0, float(delay))
     places = (tf.range(length, dtype=tf.float32)[None] - start) * uniform(1, 1 - speed, 1 + speed)
     whole = tf.floor(places)
     index = tf.cast(whole, tf.int32)

@@ -1,0 +1,151 @@
+"""Windows, splits and scale against a plain loop, the baselines by hand, the user's file, what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import recipes
+from recipes import datasets, forecast_figures
+from recipes.errors import RecipeError, UsageError
+
+COUNT, HORIZON, HISTORY = 200, 4, 16
+
+
+def wave(count=COUNT):
+    return 20 + 5 * np.sin(np.arange(count) * np.pi / 2) + 0.01 * np.arange(count)
+
+
+def write(folder, values, header="when,temp"):
+    path = folder / "mine.csv"
+    path.write_text("\n".join([header, *(f"{row},{value}" for row, value in enumerate(values)), ""]))
+    return str(path)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    fields = {"csv": write(tmp_path, wave()), "target": "temp", "time": "when", "horizon": HORIZON}
+    return dataclasses.replace(recipes.get_recipe("forecast"), **fields)
+
+
+def test_windows_are_those_of_a_plain_loop(recipe):
+    data, values = recipe.load_data(), wave()
+    mean, deviation = values[:140].mean(), values[:140].std()
+    assert data.metadata["mean"] == pytest.approx(mean)
+    assert data.metadata["standard_deviation"] == pytest.approx(deviation)
+    scaled = (values - mean) / deviation
+    for part, start, end in ((data.train, HISTORY, 140), (data.validation, 140, 160), (data.test, 160, 200)):
+        moments = range(start, end - HORIZON + 1)
+        assert len(part) == len(moments)
+        for row, moment in enumerate(moments):
+            past = part.inputs["features"][row, :, 0]
+            np.testing.assert_allclose(past, scaled[moment - HISTORY : moment], atol=1e-6)
+            np.testing.assert_allclose(part.targets[row], scaled[moment : moment + HORIZON], atol=1e-6)
+
+
+def test_the_scale_knows_nothing_of_what_comes_later(recipe, tmp_path):
+    before = recipe.load_data().metadata
+    changed = wave()
+    changed[140:] *= 50
+    write(tmp_path, changed)
+    assert recipe.load_data().metadata == before
+
+
+def test_metrics_by_hand(recipe):
+    data = recipe.load_data()
+    past, truth = data.test.inputs["features"][..., 0], data.test.targets
+    metrics = recipe.judge({"predictions": truth + 0.5}, data.test).metrics
+    assert metrics["mse"] == pytest.approx(0.25, rel=1e-4)
+    assert metrics["mae"] == pytest.approx(0.5, rel=1e-4)
+    naive = [(past[row, -1] - truth[row, step]) ** 2 for row in range(len(truth)) for step in range(HORIZON)]
+    assert metrics["naive_mse"] == pytest.approx(np.mean(naive), rel=1e-4)
+    # The series repeats every four steps but for its slope.
+    slope = 4 * 0.01 / data.metadata["standard_deviation"]
+    assert metrics["seasonal_naive_mae"] == pytest.approx(slope, rel=1e-3)
+    other = dataclasses.replace(recipe, season=3).judge({"predictions": truth}, data.test).metrics
+    seasonal = [past[row, HISTORY - 3 + step % 3] - truth[row, step] for row in range(len(truth)) for step in range(4)]
+    assert other["seasonal_naive_mse"] == pytest.approx(np.square(seasonal).mean(), rel=1e-4)
+
+
+def test_the_model_says_how_far_from_the_last_value(recipe):
+    data = recipe.load_data()
+    model = recipe.build_model(data)
+    features = data.test.inputs["features"][:3]
+    level = model.predict_on_batch(features + 7) - model.predict_on_batch(features)
+    np.testing.assert_allclose(level, 7, atol=1e-4)
+    assert level.shape == (3, HORIZON)
+
+
+def test_intervals_hold_what_they_say(recipe):
+    data = recipe.load_data()
+    last = data.test.inputs["features"].shape[1]
+
+    class Naive:
+        def predict(self, features, **_):
+            return np.repeat(features[:, last - 1], HORIZON, axis=1)
+
+    same = dataclasses.replace(data, test=data.validation)
+    _, covered = forecast_figures.with_intervals(Naive(), same, 0.9)
+    assert 0.75 < covered < 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"target": None}, "Name it with --target"),
+        ({"target": "tmp"}, "did you mean 'temp'"),
+        ({"history": 150}, "too few to read 150 and forecast 4; lower history or horizon"),
+        ({"history": 2}, "history must hold a season of 4 steps"),
+        ({"csv": None}, "the column 'temp' is one of a file; name it with --csv"),
+        ({"model": "sequence_tagger"}, "forecast can't use sequence_tagger"),
+    ],
+)
+def test_what_is_refused_in_one_line(recipe, fields, words):
+    wrong = dataclasses.replace(recipe, **fields)
+    with pytest.raises(UsageError, match=words) as refusal:
+        wrong.build_model(wrong.load_data())
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_broken_row_names_file_and_line(recipe, tmp_path):
+    values = [*wave()[:100], "warm", *wave()[100:]]
+    path = write(tmp_path, values)
+    with pytest.raises(RecipeError, match=rf"{path}, line 102: expected a number in column 'temp', found 'warm'"):
+        recipe.load_data()
+
+
+def test_a_series_that_never_moves_is_refused(recipe, tmp_path):
+    write(tmp_path, np.full(COUNT, 3.0))
+    with pytest.raises(UsageError, match="the same value, 3, all through the training part"):
+        recipe.load_data()
+
+
+def test_gaps_are_filled_from_the_past(monkeypatch):
+    values = np.sin(np.arange(400.0))
+    values[[50, 51, 300]] = np.nan
+    parts = {"train": values[:280], "validation": values[280:320], "test": values[320:]}
+    monkeypatch.setattr(
+        datasets, "load", lambda name, data_dir: {part: [{"value": column}] for part, column in parts.items()}
+    )
+    recipe = dataclasses.replace(recipes.get_recipe("forecast"), series="co2", horizon=2, season=2)
+    read = recipe._read()[0]
+    assert read[50] == read[51] == values[49]
+    assert read[300] == values[299]
+    assert len(recipe.load_data().test) == 80 - 1
+
+
+def test_a_run_in_miniature(recipe, tmp_path):
+    fields = {field: getattr(recipe, field) for field in ("csv", "target", "time", "horizon")}
+    run = recipes.run("forecast", out=tmp_path / "run", quiet=True, epochs=2, units=(4,), **fields)
+    for row in run.results["artifacts"]:
+        assert row["metrics"]["mse"] == pytest.approx(run.metrics["mse"], rel=1e-3)
+    page = (run.folder / "report.html").read_text()
+    assert "Forecast against truth" in page
+    assert "Error by horizon" in page
+
+
+@pytest.mark.slow
+def test_etth1_is_better_than_the_reference_and_both_baselines(tmp_path):
+    metrics = recipes.run("forecast", out=tmp_path / "run", quiet=True).metrics
+    assert metrics["mse"] <= 0.107
+    assert metrics["mse"] < metrics["seasonal_naive_mse"]
