@@ -13,14 +13,34 @@ from recipes.recipe import RECIPES, RecipeConfig, register_recipe
 
 if TYPE_CHECKING:
     from recipes.running import Run, run
+    from recipes.tuning import tune
 
-_MODULES = ("digits",)
+_MODULES = (
+    "digits",
+    "spoken_digits",
+    "forecast",
+    "chaos",
+    "memory_tasks",
+    "video_frames",
+    "translation",
+    "sentiment_trees",
+    "digit_captions",
+    "imdb",
+    "classify",
+    "name_generation",
+    "pos_tagging",
+    "tag",
+    "python_docs",
+    "mysterious_island",
+    "penn_treebank",
+    "language_model",
+)
 """Each holds one recipe, which registers itself."""
 
 for _name in _MODULES:
     importlib.import_module(f"recipes.{_name}")
 
-__all__ = ["Run", "get_recipe", "list_recipes", "register_recipe", "run"]
+__all__ = ["Run", "get_recipe", "list_recipes", "register_recipe", "run", "tune"]
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
@@ -55,4 +75,6 @@ def get_recipe(name: str) -> RecipeConfig:
 def __getattr__(name: str) -> Any:
     if name in ("run", "Run"):
         return getattr(importlib.import_module("recipes.running"), name)
+    if name == "tune":
+        return importlib.import_module("recipes.tuning").tune
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
