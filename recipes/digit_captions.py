@@ -34,7 +34,7 @@ class DigitCaptions(RecipeConfig):
         "full": {"pictures": 100_000, "filters": (32, 64, 128, 256, 256), "units": (128,), "epochs": 20}
     }
 
-    epochs: Count = 12
+    epochs: Count = 14
     """Passes over the training data."""
     learning_rate: Positive = 2e-3
     """Step size of Adam at the start."""
@@ -42,9 +42,9 @@ class DigitCaptions(RecipeConfig):
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
     model: str = USUAL
     """A model of the zoo from a picture to words."""
-    pictures: Count = 16_000
+    pictures: Count = 30_000
     """Pictures to train on; the other parts have 2,000 each."""
-    filters: tuple[Count, ...] = (16, 32, 64, 96, 128)
+    filters: tuple[Count, ...] = (24, 48, 96, 128, 160)
     """Filters of each convolution, from the picture up; each halves its size."""
     cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
     """Kind of recurrent layer."""
