@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from recipes.errors import UsageError
 from recipes.fields import Count, Positive, Rate
-from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict
+from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, recipe_name
 
 if TYPE_CHECKING:
     import keras
@@ -90,10 +91,31 @@ class LanguageModelConfig(RecipeConfig):
 
 
 def build(recipe: LanguageModelConfig, data: "Data") -> "keras.Model":
-    """Builds a model that reads `token_ids` (batch, time) into `logits` (batch, time, vocabulary)."""
+    """Builds the model that a recipe names.
+
+    Args:
+        recipe: Its settings.
+        data: Gives the vocabulary.
+
+    Returns:
+        A model that reads `token_ids` (batch, time) into `logits` (batch, time, vocabulary).
+
+    Raises:
+        UsageError: The model is another one's, or refuses a setting.
+    """
+    import zoo
     from recipes import models
 
-    return models.build(recipe, recipe.model, USUAL, {"vocabulary": len(data.metadata["vocabulary"])})
+    task = {"vocabulary": len(data.metadata["vocabulary"])}
+    # A tagger that names the next token is a language model too; one that is given labels, or reads ahead, is not.
+    if recipe.model in zoo.list_models() and "classes" in zoo.get_spec(recipe.model).fields:
+        task["classes"] = task["vocabulary"]
+    model = models.build(recipe, recipe.model, USUAL, task)
+    names = [tensor.name for tensor in model.inputs]
+    if names != ["token_ids"] or tuple(model.output_shape) != (None, None, task["vocabulary"]):
+        does = f"reads {' and '.join(names)}" if names != ["token_ids"] else "does not score the next token"
+        raise UsageError(f"{recipe_name(type(recipe))} can't use {recipe.model}: it {does}")
+    return model
 
 
 def objective() -> Objective:

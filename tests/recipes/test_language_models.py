@@ -294,6 +294,28 @@ def test_models_that_cannot_go_on_from_their_output_are_exported_alone(monkeypat
     assert [deployment.name for deployment in recipe.deployments(model, other)] == ["model"]
 
 
-def test_a_model_of_another_shape_is_refused(text_file):
-    with pytest.raises(UsageError, match="language_model can't use sequence_classifier: it is many-to-one"):
-        own(text=str(text_file), model="sequence_classifier").build_model(own(text=str(text_file)).load_data())
+@pytest.mark.parametrize("model", ["leaky_rnn", "time_skip_rnn", "markov"])
+def test_other_models_score_the_next_token(text_file, model):
+    # With the recipe's own settings: markov has no units to set.
+    recipe = configure(recipes.get_recipe("language_model"), {"text": str(text_file), "model": model, "batch_size": 8})
+    data = recipe.load_data()
+    made = recipe.build_model(data)
+    assert made.name == model
+    twin = bptt.carrying(made, recipe.batch_size)
+    assert twin.output_shape[-1] == len(data.metadata["vocabulary"])
+    assert [deployment.name for deployment in recipe.deployments(made, data)] == ["model", "writer"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("sequence_classifier", "can't use sequence_classifier: it is many-to-one"),
+        ("conditional_rnn", "can't use conditional_rnn: it reads token_ids and true_labels"),
+        ("output_recurrent", "can't use output_recurrent: it does not score the next token"),
+        ("languag_model", "did you mean 'language_model'"),
+    ],
+)
+def test_models_of_other_tasks_are_refused(text_file, model, message):
+    recipe = configure(recipes.get_recipe("language_model"), {"text": str(text_file), "model": model})
+    with pytest.raises(UsageError, match=message):
+        recipe.build_model(recipe.load_data())
