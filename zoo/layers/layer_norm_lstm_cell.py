@@ -54,8 +54,12 @@ class LayerNormLSTMCell(GatedCell):
         return h, [h, c]
 
     def _normalise(self, v: Any) -> Any:
-        centred = v - ops.mean(v, axis=-1, keepdims=True)
-        return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + self.epsilon)
+        # Squares of small numbers vanish in half precision: as in Keras's own layer, statistics are of 32 bits.
+        is_half = self.compute_dtype in ("float16", "bfloat16")
+        wide = ops.cast(v, "float32") if is_half else v
+        centred = wide - ops.mean(wide, axis=-1, keepdims=True)
+        normal = centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + self.epsilon)
+        return ops.cast(normal, self.compute_dtype) if is_half else normal
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments."""
