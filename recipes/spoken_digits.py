@@ -252,7 +252,7 @@ def front_end(model: "keras.Model") -> "keras.Model":
     """The part of a trained model from `samples` (batch, time, 1) to the normalised spectrogram."""
     import keras
 
-    return keras.Model(model.inputs, model.get_layer("normalization").output, name="front_end")
+    return keras.Model(model.input, model.get_layer("normalization").output, name="front_end")
 
 
 def _stream_metrics(path: Path, test: "Split", chunk: int, rate: int) -> Mapping[str, float]:
