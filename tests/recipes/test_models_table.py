@@ -6,6 +6,7 @@ import pytest
 
 import zoo
 from recipes.cli import main
+from recipes.commands import recipes_table
 from recipes.commands.models_table import BEGIN, END, models_table
 
 README = Path(__file__).parents[2] / "README.md"
@@ -33,3 +34,12 @@ def test_list_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == models_table()
     assert main(["list", "*tagger*", "--markdown"]) == 2
     assert "--markdown prints all models: leave pattern out" in capsys.readouterr().err
+
+
+def test_the_readme_has_every_recipe() -> None:
+    text = README.read_text()
+    assert text.count(recipes_table.BEGIN) == text.count(recipes_table.END) == 1
+    between = text.split(recipes_table.BEGIN)[1].split(recipes_table.END)[0].strip()
+    assert between == recipes_table.recipes_table(), (
+        "a recipe has changed: put what `python -m recipes.commands.recipes_table` prints into README.md"
+    )
