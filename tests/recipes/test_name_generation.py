@@ -64,6 +64,7 @@ def test_the_metric_is_the_mean_over_all_characters(recipe):
     assert "Greek" in verdict.sections[0]().html
 
 
+@pytest.mark.slow
 def test_a_whole_run(recipe, tmp_path):
     run = recipes.run(
         "name_generation", out=tmp_path / "run", quiet=True, units=(24,), epochs=25, learning_rate=0.02, batch_size=16
