@@ -14,6 +14,12 @@ from zoo.free_run import free_run
 SMALL = {"units": 30, "task": "mackey_glass"}
 
 
+@pytest.fixture(scope="module")
+def small():
+    recipe = dataclasses.replace(recipes.get_recipe("chaos"), **SMALL)
+    return recipe, recipe.load_data()
+
+
 def test_mackey_glass_obeys_its_equation():
     series = np.arctanh(chaos_series.mackey_glass(2, 400, seed=3)[..., 0]) + 1
     # Simpson's rule over two steps around t: y(t+1) - y(t-1) is the integral of the slope.
@@ -40,7 +46,7 @@ def test_narma_obeys_its_equation():
         np.testing.assert_allclose(y[:, t], wanted)
 
 
-@pytest.mark.parametrize("task", ["mackey_glass", "narma10", "lorenz"])
+@pytest.mark.parametrize("task", [pytest.param("mackey_glass", marks=pytest.mark.slow), "narma10", "lorenz"])
 def test_parts_are_different_series_and_the_same_for_every_seed(task):
     recipe = dataclasses.replace(recipes.get_recipe("chaos"), task=task)
     data, again = recipe.load_data(), dataclasses.replace(recipe, seed=5).load_data()
@@ -73,9 +79,8 @@ def test_a_free_run_needs_a_reservoir_that_predicts_what_it_reads():
         free_run(zoo.create_model("echo_state_network", features=2, targets=1), 3)
 
 
-def test_judge_measures_the_last_step_of_the_run():
-    recipe = dataclasses.replace(recipes.get_recipe("chaos"), **SMALL)
-    data = recipe.load_data()
+def test_judge_measures_the_last_step_of_the_run(small):
+    recipe, data = small
     heard, targets = data.test.inputs["features"].shape[1], data.test.targets
     outputs = {"predictions": targets[:, :heard].copy(), "free_run": targets[:, heard - 1 :].copy()}
     assert set(recipe.judge(outputs, data.test).metrics.values()) == {0.0}
@@ -90,9 +95,8 @@ def test_a_washout_longer_than_the_series_is_refused():
         dataclasses.replace(recipes.get_recipe("chaos"), washout=1500).load_data()
 
 
-def test_the_solved_readout_predicts_the_next_step():
-    recipe = dataclasses.replace(recipes.get_recipe("chaos"), **SMALL)
-    data = recipe.load_data()
+def test_the_solved_readout_predicts_the_next_step(small):
+    recipe, data = small
     model = recipe.build_model(data)
     row = recipe.solve(model, data)
     assert row["val_loss"] < 1e-4 * data.validation.targets.var()
