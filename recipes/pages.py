@@ -59,7 +59,7 @@ def write(
 
 def _summary(data: Data, verdict: Verdict, results: dict[str, Any]) -> str:
     scores = ", ".join(f"{name} {_score(name, value)}" for name, value in verdict.metrics.items())
-    passed = [row["format"] for row in results["artifacts"]]
+    passed = dict.fromkeys(row["format"] for row in results["artifacts"])
     exported = f"Exported and verified: {', '.join(passed)}." if passed else "No export passed its verification."
     return f"Trained on {data.summary}. On {len(data.test):,} test examples: {scores}. {exported}"
 

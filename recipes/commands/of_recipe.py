@@ -79,7 +79,8 @@ def read(kind: type[C], word: str, words: Sequence[str]) -> C | None:
     if start == RECIPES[name]():
         return command
     # A preset brings settings of its own, a resumed run keeps those it has: what is not given comes from there.
-    return parse(made, options, prog=prog, default=dataclasses.replace(command, recipe=start))
+    # Only that: a switch whose default is on would be called --no-resume.
+    return parse(made, options, prog=prog, default=dataclasses.replace(made(), recipe=start))
 
 
 def summary(recipe: type[Any]) -> str:
