@@ -88,8 +88,9 @@ def run(
                 stack.enter_context(sole_use(path, wait=wait))
             return _Runner(recipe, RunFolder(path), console).run()
     except UsageError:
-        # Found out only with the data at hand, such as a model of another shape: there is nothing to go on with.
-        if is_new:
+        # Found out only with the data at hand, such as a model of another shape: there is nothing to go on with, unless
+        # an epoch was trained.
+        if is_new and not RunFolder(path).metrics.exists():
             shutil.rmtree(path, ignore_errors=True)
         raise
     except KeyboardInterrupt:

@@ -81,3 +81,13 @@ def test_a_recipe_without_a_choice_of_model(monkeypatch):
     monkeypatch.setattr(comparing.recipes, "get_recipe", lambda name: object())
     with pytest.raises(UsageError, match="has no field 'model'"):
         comparing.compare("digits", MODELS)
+
+
+def test_what_was_trained_is_never_thrown_away(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise UsageError("found out late")
+
+    monkeypatch.setattr("recipes.artifacts.export_all", refuse)
+    with pytest.raises(UsageError):
+        recipes.run("digits", out=tmp_path / "run", quiet=True, **SMALL)
+    assert (tmp_path / "run" / "model.keras").exists()
