@@ -24,18 +24,20 @@ SIZES: dict[str, Any] = {
 }
 
 
-def turned(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def turned(rows: int, seed: int, longest: int = LONGEST) -> tuple[np.ndarray, np.ndarray]:
     """-> (sequences of many lengths, the same from the end to the beginning), padded on the right."""
     rng = np.random.default_rng(seed)
     source, target = np.zeros((rows, LONGEST), "int32"), np.zeros((rows, LONGEST), "int32")
-    for row, length in enumerate(rng.integers(2, LONGEST + 1, rows)):
+    for row, length in enumerate(rng.integers(2, longest + 1, rows)):
         source[row, :length] = rng.integers(3, VOCABULARY, length)
         target[row, :length] = source[row, :length][::-1]
     return source, target
 
 
-def fit(trainer: keras.Model, epochs: int, callbacks: tuple[Any, ...] = (), rows: int = 3000) -> list[float]:
-    source, target = turned(rows, seed=0)
+def fit(
+    trainer: keras.Model, epochs: int, callbacks: tuple[Any, ...] = (), rows: int = 3000, longest: int = LONGEST
+) -> list[float]:
+    source, target = turned(rows, seed=0, longest=longest)
     inputs, labels = teacher_forcing(target, start_id=START, end_id=END)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile(keras.optimizers.Adam(0.01, global_clipnorm=1.0), loss=loss)
@@ -44,14 +46,16 @@ def fit(trainer: keras.Model, epochs: int, callbacks: tuple[Any, ...] = (), rows
     return list(history.history["loss"])
 
 
-def share_turned(model: keras.Model, way: Any = greedy, **options: Any) -> float:
+def share_turned(
+    model: keras.Model, way: Any = greedy, longest: int = LONGEST, shown: Any = None, **options: Any
+) -> float:
     """Which share of unseen sequences the model turns around without a mistake, writing on its own."""
-    source, target = turned(300, seed=1)
+    source, target = turned(300, seed=1, longest=longest)
     step = Stepper(model)
     result = way(
         step,
         np.full(300, START, "int32"),
-        step.start({"encoder_token_ids": source}),
+        step.start({"encoder_token_ids": source if shown is None else shown(source)}),
         max_length=LONGEST + 1,
         end_id=END,
         **options,
@@ -67,6 +71,15 @@ def test_attention_learns_to_turn_sequences_around() -> None:
     assert losses[-1] < 0.1 * losses[0]
     assert share_turned(model) > 0.8
     assert share_turned(model, beam_search, beam_width=3) > 0.8
+
+
+def test_one_vector_carries_a_short_sequence_and_nothing_else_does() -> None:
+    keras.utils.set_random_seed(0)
+    model = create_model("encoder_decoder", **SIZES, context="both")
+    fit(model, epochs=14, longest=3)
+    assert share_turned(model, longest=3) > 0.8
+    # Of another sequence's vector it writes that other sequence.
+    assert share_turned(model, longest=3, shown=lambda source: np.roll(source, 1, axis=0)) < 0.1
 
 
 @pytest.mark.slow
