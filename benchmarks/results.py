@@ -101,8 +101,10 @@ def budget(runs: list[tuple[Path, dict[str, Any]]]) -> str:
     """Machine, minutes, epochs and parameters; the means over the runs."""
     epochs = statistics.fmean(len((folder / "metrics.csv").read_text().splitlines()) - 1 for folder, _ in runs)
     minutes = statistics.fmean(result["seconds"].get("train", 0.0) for _, result in runs) / 60
+    resumed = any(result["resumed"] for _, result in runs)
+    time = "time not measured (resumed)" if resumed else f"{minutes:.1f} min to train"
     result = runs[0][1]
-    return f"{result['device']}, {minutes:.1f} min to train, {epochs:g} epochs, {result['parameters']:,} parameters"
+    return f"{result['device']}, {time}, {epochs:g} epochs, {result['parameters']:,} parameters"
 
 
 def with_row(text: str, row: str) -> str:

@@ -104,6 +104,8 @@ class _Runner:
     def __init__(self, recipe: RecipeConfig, folder: RunFolder, console: Console) -> None:
         self.recipe, self.folder, self.console = recipe, folder, console
         self.seconds: dict[str, float] = {}
+        # What an earlier process has spent on the run is not known to this one.
+        self.resumed = folder.metrics.exists()
 
     def run(self) -> Run:
         with training.numerics(self.recipe):
@@ -190,6 +192,7 @@ class _Runner:
             "padding_share": pipelines.padding_share(data.train, batch_size) if isinstance(data.train, Split) else 0.0,
             "artifacts": rows,
             "failures": failures,
+            "resumed": self.resumed,
             "device": devices.device_name(),
             "seconds": {phase: round(spent, 2) for phase, spent in self.seconds.items()},
         }
