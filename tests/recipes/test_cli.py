@@ -34,19 +34,33 @@ def seqzoo(capfd):
 def test_help_is_there_at_once():
     """Under half a second of processor time, and nothing heavy imported: the wall clock of a busy machine says less."""
     watch = "import sys; from recipes.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = []
+    for _ in range(3):  # neighbours on the same core make a process's own time longer too: the shortest counts
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     modules = set(done.stderr.split())
     assert "recipes.digits" in modules
     assert not modules & {"tensorflow", "keras", "numpy", "sklearn", "matplotlib", "onnx", "jinja2", "zoo"}
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+    assert min(spent) < 0.5
 
 
 def test_help_names_every_command(seqzoo):
     code, out, err = seqzoo("--help")
     assert (code, err) == (0, "")
-    for word in ("list", "show", "run RECIPE", "export", "verify", "generate", "bench", "doctor"):
+    for word in (
+        "list",
+        "show",
+        "run RECIPE",
+        "compare RECIPE",
+        "tune RECIPE",
+        "export",
+        "verify",
+        "generate",
+        "bench",
+        "doctor",
+    ):
         assert re.search(rf"^  {word}  +[A-Z]", out, re.MULTILINE)
     assert seqzoo()[0] == 2
 
