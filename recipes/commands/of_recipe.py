@@ -26,7 +26,7 @@ class OfRecipe(Command):
     @property
     def name(self) -> str:
         """The recipe's name."""
-        recipe: Any = self.recipe  # type: ignore[attr-defined]
+        recipe: Any = self.recipe  # type: ignore[attr-defined]  # the field that `_with_recipe` adds
         return next(name for name, known in RECIPES.items() if known is type(recipe))
 
     def start(self, name: str) -> Any:
@@ -42,7 +42,7 @@ class OfRecipe(Command):
 
     def given(self) -> dict[str, Any]:
         """The fields that the options have changed."""
-        recipe: Any = self.recipe  # type: ignore[attr-defined]
+        recipe: Any = self.recipe  # type: ignore[attr-defined]  # the field that `_with_recipe` adds
         start = self.start(self.name)
         return {
             field.name: getattr(recipe, field.name)
