@@ -13,7 +13,9 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_TOKEN = re.compile(r"[()]|[^\s()]+")
+# ASCII white space only: a treebank's words may hold a no-break space.
+_TOKEN = re.compile(r"[()]|[^\s()]+", re.ASCII)
+_WHOLE = re.compile(r"-?[0-9]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _node(parts: list[Any], text: str) -> Tree:
     label, *below = parts
     if not below:
         raise ValueError(f"label {label!r} has nothing below it in {text!r}")
-    label = int(label) if label.lstrip("-").isdigit() else label
+    label = int(label) if _WHOLE.fullmatch(label) else label
     if len(below) == 1 and isinstance(below[0], str):
         return Tree(below[0], label=label)
     return Tree(children=tuple(Tree(part) if isinstance(part, str) else part for part in below), label=label)

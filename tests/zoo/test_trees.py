@@ -23,6 +23,20 @@ def test_treebank_text_is_read() -> None:
     assert parse_tree("(-1 word)") == Tree("word", label=-1)
 
 
+def test_only_ascii_white_space_parts_words() -> None:
+    """A fraction or a name of a treebank is one word, whatever space is printed inside of it."""
+    assert leaves(parse_tree("(2 (2 8\u00a01/2)\t(3\r\n(2 caf\u00e9)\x0b(2 a\u2009b\u3000c)))")) == [
+        "8\u00a01/2",
+        "caf\u00e9",
+        "a\u2009b\u3000c",
+    ]
+
+
+@pytest.mark.parametrize("label", ["--", "--5", "-", "\u00b2", "NP-1", "3.5"])
+def test_a_label_that_is_no_whole_number_stays_a_word(label: str) -> None:
+    assert parse_tree(f"({label} word)") == Tree("word", label=label)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
