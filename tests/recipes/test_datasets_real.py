@@ -9,41 +9,15 @@ import pytest
 
 from recipes import datasets
 from recipes.datasets.fetching import builder_of
+from tests.recipes.real_data import FOLDERS, data_dir
 from tests.recipes.small_datasets import refusal
 
-SHARED = Path(__file__).parents[2].parent / "shared"
-FOLDERS = {
-    "penn_treebank": "penn-treebank",
-    "mysterious_island": "verne-mysterious-island",
-    "spoken_digits": "free-spoken-digit-dataset",
-    "multi30k": "multi30k",
-    "names_by_language": "names-by-language",
-    "sentiment_treebank": "stanford-sentiment-treebank",
-    "ett": "ett",
-    "classic_series": "classic-forecasting",
-    "santa_fe_laser": "santa-fe-laser",
-    "piano_rolls": "poly-music",
-    "cmudict": "cmudict",
-    "snips": "snips",
-    "pendigits": "pendigits",
-    "babi": "babi-tasks",
-    "ucr_uea": "ucr-uea-small",
-}
 ONE_EXAMPLE = ("hours", "values", "characters")
 
 
 @functools.cache
 def load(name: str):
-    folder = SHARED / "data" / FOLDERS[name.partition("/")[0]]
-    if not folder.is_dir():
-        pytest.skip(f"the published files are not at hand in {folder}")
-    return datasets.load(name, str(folder))
-
-
-def load_tfds(name: str):
-    if not (SHARED / "tfds" / name).is_dir():
-        pytest.skip(f"{name} is not at hand in {SHARED / 'tfds'}")
-    return datasets.load(name, str(SHARED / "tfds"))
+    return datasets.load(name, data_dir(name))
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -147,7 +121,7 @@ def test_music_words_and_commands_have_the_published_counts() -> None:
 
 
 def test_tfds_sets_are_read_from_their_folder() -> None:
-    splits = load_tfds("tiny_shakespeare")
+    splits = load("tiny_shakespeare")
     assert {split: len(rows) for split, rows in splits.items()} == {"train": 1, "validation": 1, "test": 1}
     assert splits["train"][0]["text"].startswith("First Citizen:\nBefore we proceed")
 
@@ -163,7 +137,7 @@ def test_tfds_sets_are_read_from_their_folder() -> None:
     ],
 )
 def test_tfds_sets_have_their_counts(name, counts) -> None:
-    splits = load_tfds(name)
+    splits = load(name)
     assert {split: len(rows) for split, rows in splits.items()} == counts
     kinds = {"imdb_reviews": {"label": str, "text": str}, "mnist": {"image": np.ndarray, "label": str}}
     for feature, kind in kinds.get(name, {}).items():
@@ -171,8 +145,8 @@ def test_tfds_sets_have_their_counts(name, counts) -> None:
 
 
 def test_a_damaged_tfds_folder_is_refused(tmp_path) -> None:
-    load_tfds("tiny_shakespeare")
-    shutil.copytree(SHARED / "tfds" / "tiny_shakespeare", tmp_path / "tiny_shakespeare")
+    load("tiny_shakespeare")
+    shutil.copytree(Path(data_dir("tiny_shakespeare"), "tiny_shakespeare"), tmp_path / "tiny_shakespeare")
     (record,) = tmp_path.rglob("*train.tfrecord*")
     record.chmod(0o644)
     for folder in tmp_path.rglob("*"):

@@ -23,9 +23,9 @@ from recipes.language_data import ROW, TextRows
 from recipes.language_models import LanguageModelConfig
 from recipes.recipe import configure
 from recipes.vocabulary import SPECIAL, UNKNOWN
+from tests.recipes.real_data import data_dir
 from tests.recipes.small import assert_same, last_state, weights
 from tests.recipes.small_datasets import lay_small
-from tests.recipes.test_datasets_real import FOLDERS, SHARED
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "and", "then", "ran", "away", "from", "Bob"]
 SMALL = {"epochs": 3, "units": (6,), "embedding": 4, "window": 16, "batch_size": 8, "dropout": 0.2}
@@ -196,10 +196,7 @@ def test_the_island_is_read_as_characters(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["penn_treebank", "mysterious_island"])
 def test_published_texts(name):
-    folder = SHARED / "data" / FOLDERS[name]
-    if not folder.is_dir():
-        pytest.skip(f"the published files are not at hand in {folder}")
-    data = configure(recipes.get_recipe(name), {"data_dir": str(folder)}).load_data()
+    data = configure(recipes.get_recipe(name), {"data_dir": data_dir(name)}).load_data()
     sizes = tuple(len(whole(getattr(data, part))) for part in ("train", "validation", "test"))
     if name == "penn_treebank":
         # As Mikolov et al. and all after them count, ends of sentences among the words

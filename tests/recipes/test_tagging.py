@@ -1,7 +1,5 @@
 """Tagged words: the parts, what a tagger reads, the metrics, a whole run."""
 
-import os
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +12,7 @@ from recipes.data import Ragged
 from recipes.errors import RecipeError, UsageError
 from recipes.recipe import configure
 from recipes.tagged_words import read_words
+from tests.recipes.real_data import data_dir
 
 VERBS, NOUNS = ("walking", "Running", "jumped", "talked"), ("tables", "Houses", "rivers", "trees")
 
@@ -186,6 +185,10 @@ def test_a_whole_run(conll_file, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="needs universal_dependencies: set TFDS_DATA_DIR")
 def test_parts_of_speech_are_named(tmp_path):
-    assert recipes.run("pos_tagging", out=tmp_path / "run", quiet=True).metrics["upos_accuracy"] >= 0.92
+    assert (
+        recipes.run(
+            "pos_tagging", out=tmp_path / "run", quiet=True, data_dir=data_dir("universal_dependencies/en_ewt")
+        ).metrics["upos_accuracy"]
+        >= 0.92
+    )

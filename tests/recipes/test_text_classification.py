@@ -1,7 +1,6 @@
 """Reviews and the user's own texts: the parts, the metrics, what the page shows, a whole run."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import recipes
 from recipes import judging, text
 from recipes.errors import RecipeError, UsageError
 from recipes.recipe import configure
+from tests.recipes.real_data import data_dir
 
 GOOD, BAD, NEUTRAL = "superb moving lovely", "dull weak boring", "the film was a an it story actor"
 
@@ -155,6 +155,6 @@ def test_a_whole_run(csv_file, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="needs imdb_reviews: set TFDS_DATA_DIR")
 def test_imdb_is_understood(tmp_path):
-    assert recipes.run("imdb", out=tmp_path / "run", quiet=True).metrics["accuracy"] >= 0.86
+    run = recipes.run("imdb", out=tmp_path / "run", quiet=True, data_dir=data_dir("imdb_reviews"))
+    assert run.metrics["accuracy"] >= 0.86
