@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from recipes.errors import UsageError
 from recipes.fields import Count, Positive, Rate
@@ -61,6 +61,10 @@ class Forecast(RecipeConfig):
     (what was one season ago). Known series: ETTh1 and ETTh2 with Informer's split (Zhou et al. 2021, arXiv:2012.07436),
     sunspots, CO2, temperatures, airline passengers. Your own: `--csv mine.csv --target temp`.
     """
+
+    REFERENCE: ClassVar = (
+        "ETTh1, 24 steps: LSTMa MSE 0.114, MAE 0.272; DeepAR 0.107, 0.280 (Zhou et al. 2021, univariate)"
+    )
 
     epochs: Count = 8
     """Passes over the training data."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from recipes.fields import Count, Positive, Rate, Share
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, register_recipe
@@ -33,6 +33,8 @@ class SpokenDigits(RecipeConfig):
     The data are the 3,000 takes of the Free Spoken Digit Dataset (Jackson 2018, doi:10.5281/zenodo.1342401), with the
     official test part. Six speakers, all of whom are in each part.
     """
+
+    REFERENCE: ClassVar = "LSTM-128 97 %, on a random split of the takes (pages of projects that use the set)"
 
     epochs: Count = 60
     """Passes over the training data."""
