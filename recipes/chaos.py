@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from recipes.chaos_tasks import TASKS, Task
-from recipes.fields import Count, Positive, Range
+from recipes.fields import Count, Positive, Range, Search
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -52,17 +52,17 @@ class Chaos(RecipeConfig):
     """The reservoir: any model of the zoo of this one's shape."""
     units: Count = 400
     """Size of the reservoir."""
-    spectral_radius: Scale | None = None
+    spectral_radius: Annotated[Scale | None, Search(0.3, 1.3)] = None
     """Largest absolute eigenvalue of the recurrent weights; unless given what suits the task."""
-    input_scaling: Scale | None = None
+    input_scaling: Annotated[Scale | None, Search(0.1, 3.0, log=True)] = None
     """Largest absolute input weight; unless given what suits the task."""
-    bias_scaling: Scale | None = None
+    bias_scaling: Annotated[Scale | None, Search(0.0, 0.6)] = None
     """Largest absolute bias; unless given what suits the task."""
-    leak_rate: PartOf | None = None
+    leak_rate: Annotated[PartOf | None, Search(0.2, 1.0)] = None
     """How much of the state is new at each step; unless given what suits the task."""
     connectivity: PartOf = 0.05
     """Share of the recurrent weights that is not zero."""
-    ridge: Positive | None = None
+    ridge: Annotated[Positive | None, Search(1e-12, 1e-4, log=True)] = None
     """Strength of the readout's regularisation; unless given what suits the task."""
     washout: Count | None = None
     """Steps at the start of each series that do not count: the reservoir still remembers its zero start. Unless given

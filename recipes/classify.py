@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipes import text_classification
 from recipes.errors import UsageError
-from recipes.fields import Count, Positive
+from recipes.fields import Count, LearningRate
 from recipes.recipe import Objective, Verdict, register_recipe
 from recipes.text_classification import TextClassifier
 
@@ -31,7 +31,7 @@ class Classify(TextClassifier):
     """Passes over the training data."""
     batch_size: Count = 32
     """Examples in a step of training."""
-    learning_rate: Positive = 0.002
+    learning_rate: LearningRate = 0.002
     """Step size of Adam at the start."""
     csv: str | None = None
     """The file: a header, then a text and its class in each row; perhaps compressed (.gz)."""

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import Cell, Count, Dropout, LearningRate, Positive, Search
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class DigitCaptions(RecipeConfig):
 
     epochs: Count = 14
     """Passes over the training data."""
-    learning_rate: Positive = 2e-3
+    learning_rate: LearningRate = 2e-3
     """Step size of Adam at the start."""
     clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
@@ -46,15 +46,15 @@ class DigitCaptions(RecipeConfig):
     """Pictures to train on; the other parts have 2,000 each."""
     filters: tuple[Count, ...] = (24, 48, 96, 128, 160)
     """Filters of each convolution, from the picture up; each halves its size."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
+    cell: Cell = "gru"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (96,)
+    units: Annotated[tuple[Count, ...], Search(values=((64,), (96,), (128,)))] = (96,)
     """Width of each recurrent layer, from the input up."""
-    context: Literal["input", "state", "both"] = "both"
+    context: Annotated[Literal["input", "state", "both"], Search()] = "both"
     """How the picture comes in: beside each word, as the first state, or both."""
     embedding: Count = 96
     """Size of the vector that stands for a word, and of the one that stands for the picture."""
-    dropout: Rate = 0.1
+    dropout: Dropout = 0.1
     """Share of what each layer reads that is dropped in training."""
     data_dir: str | None = None
     """The TFDS folder that holds mnist prepared; unless given, TFDS's own."""

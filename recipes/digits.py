@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from recipes.fields import Count, Positive, Rate, Search, Share
+from recipes.fields import Cell, Count, Dropout, Positive, Search, Share
 from recipes.recipe import Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ class Digits(RecipeConfig):
     """Step size of Adam at the start."""
     model: str = "sequence_classifier"
     """The zoo's model: any that reads features into one label."""
-    cell: Annotated[Literal["simple_rnn", "lstm", "gru"], Search()] = "gru"
+    cell: Cell = "gru"
     """Kind of recurrent layer."""
     units: Annotated[tuple[Count, ...], Search(values=((32,), (64,), (128,), (64, 64)))] = (128,)
     """Width of each recurrent layer, from the input up."""
     bidirectional: Annotated[bool, Search()] = False
     """Read the rows from the bottom up, too."""
-    dropout: Annotated[Rate, Search(0.0, 0.5)] = 0.0
+    dropout: Dropout = 0.0
     """Share of what each layer reads that is dropped in training."""
     shift: Share = 0.5
     """Share of the training images that are moved by up to one pixel in each direction."""

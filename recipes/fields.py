@@ -10,7 +10,7 @@ import numbers
 import types
 import typing
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from recipes.errors import UsageError
 
@@ -66,6 +66,16 @@ Share = Annotated[float, Range(0, 1)]
 """A part of a whole."""
 Rate = Annotated[float, Range(0, 1, below=True)]
 """A part that is dropped; dropping everything is no model."""
+LearningRate = Annotated[Positive, Search(1e-3, 2e-2, log=True)]
+"""A step size of Adam."""
+Dropout = Annotated[Rate, Search(0.0, 0.5)]
+"""A share of what a layer reads."""
+Cell = Annotated[Literal["simple_rnn", "lstm", "gru"], Search()]
+"""A kind of recurrent layer."""
+AnyCell = Annotated[
+    Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"], Search(values=("lstm", "gru"))
+]
+"""A kind of recurrent layer, the zoo's own among them."""
 
 NOUNS = {int: "an integer", float: "a number", bool: "true or false", str: "a text", types.NoneType: "None"}
 

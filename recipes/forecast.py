@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from recipes.errors import UsageError
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import Cell, Count, Dropout, LearningRate, Positive, Search
 from recipes.recipe import Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Forecast(RecipeConfig):
     """Passes over the training data."""
     batch_size: Count = 128
     """Examples in a step of training."""
-    learning_rate: Positive = 2e-3
+    learning_rate: LearningRate = 2e-3
     """Step size of Adam at the start."""
     clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
@@ -90,11 +90,11 @@ class Forecast(RecipeConfig):
     """Steps after which the series repeats, for the seasonal baseline; unless given the series' own, or one horizon."""
     model: str = "sequence_regressor"
     """What reads the past: any model of the zoo of this one's shape."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
+    cell: Cell = "gru"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (48,)
+    units: Annotated[tuple[Count, ...], Search(values=((16,), (32,), (48,), (64,), (32, 32)))] = (48,)
     """Width of each recurrent layer, from the input up."""
-    dropout: Rate = 0.0
+    dropout: Dropout = 0.0
     """Share of what each layer reads that is dropped in training."""
     data_dir: str | None = None
     """Folder with the raw files; unless given TFDS loads them."""

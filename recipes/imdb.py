@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from recipes import text_classification
-from recipes.fields import Count, Positive
+from recipes.fields import Count, LearningRate
 from recipes.recipe import Objective, Verdict, register_recipe
 from recipes.text_classification import TextClassifier
 
@@ -39,7 +39,7 @@ class Imdb(TextClassifier):
     """Passes over the training data."""
     batch_size: Count = 128
     """Examples in a step of training; on a CPU a review costs 1.6 times as much in steps of 64."""
-    learning_rate: Positive = 0.004
+    learning_rate: LearningRate = 0.004
     """Step size of Adam at the start."""
     data_dir: str | None = None
     """TFDS folder that holds imdb_reviews prepared; unless given TFDS's own, into which it is downloaded."""

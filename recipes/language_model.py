@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from recipes import language_models
 from recipes.errors import UsageError
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import Count, Dropout, LearningRate
 from recipes.language_models import LanguageModelConfig
 from recipes.recipe import Objective, Verdict, register_recipe
 
@@ -37,9 +37,9 @@ class LanguageModel(LanguageModelConfig):
     """What the text is cut into; words are what stands between white space."""
     vocabulary_size: Count = 10_000
     """How many different tokens the model knows at most; the rarer ones are all one."""
-    learning_rate: Positive = 6e-3
+    learning_rate: LearningRate = 6e-3
     """Step size of Adam at the start."""
-    dropout: Rate = 0.2
+    dropout: Dropout = 0.2
     """Share of what each layer reads that is dropped in training."""
 
     def load_data(self) -> "Data":

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recipes.errors import UsageError
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import AnyCell, Count, Dropout, Positive, Search
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, recipe_name
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ class LanguageModelConfig(RecipeConfig):
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
     model: str = USUAL
     """The zoo's model: any that scores the next token at each step."""
-    cell: Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"] = "gru"
+    cell: AnyCell = "gru"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (256,)
+    units: Annotated[tuple[Count, ...], Search(values=((128,), (256,), (512,), (256, 256)))] = (256,)
     """Width of each recurrent layer, from the input up."""
     embedding: Count = 64
     """Size of the vector that stands for a token."""
     tied: bool = False
     """Let the embedding be the output layer too (Press & Wolf 2017)."""
-    dropout: Rate = 0.0
+    dropout: Dropout = 0.0
     """Share of what each layer reads that is dropped in training."""
     window: Count = 64
     """Steps that gradients flow back; the states are carried on from window to window."""

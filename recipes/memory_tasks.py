@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from recipes.errors import UsageError
-from recipes.fields import Count, Positive, near_match
+from recipes.fields import Count, LearningRate, Positive, near_match
 from recipes.recipe import Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class MemoryTasks(RecipeConfig):
 
     epochs: Count = 20
     """Passes over the training data."""
-    learning_rate: Positive = 5e-3
+    learning_rate: LearningRate = 5e-3
     """Step size of Adam at the start."""
     clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recipes import language_models
-from recipes.fields import Count, Positive
+from recipes.fields import AnyCell, Count, LearningRate, Search
 from recipes.language_models import LanguageModelConfig
 from recipes.recipe import Objective, Verdict, register_recipe
 
@@ -37,11 +37,11 @@ class MysteriousIsland(LanguageModelConfig):
     """Passes over the training data."""
     batch_size: Count = 64
     """Places of the text that are read side by side."""
-    learning_rate: Positive = 5e-3
+    learning_rate: LearningRate = 5e-3
     """Step size of Adam at the start."""
-    cell: Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"] = "lstm"
+    cell: AnyCell = "lstm"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (512,)
+    units: Annotated[tuple[Count, ...], Search(values=((256,), (512,), (512, 512)))] = (512,)
     """Width of each recurrent layer, from the input up."""
     data_dir: str | None = None
     """Folder with the raw file (1268-0.txt); unless given TFDS loads it."""

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import Cell, Count, Dropout, LearningRate, Search
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -33,19 +33,19 @@ class NameGeneration(RecipeConfig):
 
     epochs: Count = 20
     """Passes over the training data."""
-    learning_rate: Positive = 0.004
+    learning_rate: LearningRate = 0.004
     """Step size of Adam at the start."""
     model: str = MODEL
     """The model, any of the zoo from a vector to a sequence of tokens."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
+    cell: Cell = "lstm"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (128,)
+    units: Annotated[tuple[Count, ...], Search(values=((64,), (128,), (256,)))] = (128,)
     """Width of each recurrent layer, from the input up."""
-    context: Literal["input", "state", "both"] = "both"
+    context: Annotated[Literal["input", "state", "both"], Search()] = "both"
     """How the language comes in: beside each character, as the first state, or both."""
     embedding: Count = 32
     """Size of the vector that stands for a character."""
-    dropout: Rate = 0.3
+    dropout: Dropout = 0.3
     """Share of what each layer reads that is dropped in training."""
     data_dir: str | None = None
     """Folder with the raw files, names/LANGUAGE.txt; unless given TFDS loads them."""

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from recipes import language_models
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import AnyCell, Count, Dropout, LearningRate, Search
 from recipes.language_models import LanguageModelConfig
 from recipes.recipe import Objective, Verdict, register_recipe
 
@@ -43,17 +43,17 @@ class PennTreebank(LanguageModelConfig):
 
     epochs: Count = 4
     """Passes over the training data."""
-    learning_rate: Positive = 5e-3
+    learning_rate: LearningRate = 5e-3
     """Step size of Adam at the start."""
-    cell: Literal["simple_rnn", "lstm", "lstm_layer_norm", "gru", "minimal_gated"] = "lstm"
+    cell: AnyCell = "lstm"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (300,)
+    units: Annotated[tuple[Count, ...], Search(values=((200,), (300,), (300, 300)))] = (300,)
     """Width of each recurrent layer, from the input up."""
     embedding: Count = 200
     """Size of the vector that stands for a token."""
     tied: bool = True
     """Let the embedding be the output layer too (Press & Wolf 2017)."""
-    dropout: Rate = 0.2
+    dropout: Dropout = 0.2
     """Share of what each layer reads that is dropped in training."""
     window: Count = 35
     """Steps that gradients flow back; the states are carried on from window to window."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from recipes import language_models
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import Count, Dropout, LearningRate
 from recipes.language_models import LanguageModelConfig
 from recipes.recipe import Objective, Verdict, register_recipe
 
@@ -36,9 +36,9 @@ class PythonDocs(LanguageModelConfig):
 
     epochs: Count = 15
     """Passes over the training data."""
-    learning_rate: Positive = 6e-3
+    learning_rate: LearningRate = 6e-3
     """Step size of Adam at the start."""
-    dropout: Rate = 0.2
+    dropout: Dropout = 0.2
     """Share of what each layer reads that is dropped in training."""
 
     def load_data(self) -> "Data":

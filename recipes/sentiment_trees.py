@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from recipes.fields import Count, Positive, Rate, Share
+from recipes.fields import Count, Dropout, LearningRate, Positive, Search, Share
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -37,19 +37,19 @@ class SentimentTrees(RecipeConfig):
     """Passes over the training data."""
     batch_size: Count = 32
     """Trees in a step of training."""
-    learning_rate: Positive = 2e-3
+    learning_rate: LearningRate = 2e-3
     """Step size of Adam at the start."""
     clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
     model: str = USUAL
     """A model of the zoo that reads trees."""
-    composition: Literal["n_ary", "child_sum"] = "n_ary"
+    composition: Annotated[Literal["n_ary", "child_sum"], Search()] = "n_ary"
     """Whether left and right child have weights of their own, or their states are added up."""
-    units: Count = 64
+    units: Annotated[Count, Search(values=(32, 64, 128))] = 64
     """Width of a node's state."""
-    embedding: Count = 64
+    embedding: Annotated[Count, Search(values=(32, 64, 128))] = 64
     """Size of the vector that stands for a word."""
-    dropout: Rate = 0.4
+    dropout: Dropout = 0.4
     """Share of what nodes read, and of what the logits are made of, that is dropped in training."""
     hidden: Share = 0.05
     """Share of the words that count as unknown in training, so that the model learns what to make of such."""

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from recipes.fields import Count, Positive, Rate, Share
+from recipes.fields import Cell, Count, Dropout, LearningRate, Positive, Rate, Search, Share
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ class SpokenDigits(RecipeConfig):
     """Passes over the training data."""
     batch_size: Count = 32
     """Examples in a step of training."""
-    learning_rate: Positive = 0.01
+    learning_rate: LearningRate = 0.01
     """Step size of Adam at the start."""
     clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
     model: str = "sequence_tagger"
     """What reads the spectrogram, and answers at each column: any model of the zoo of this one's shape."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
+    cell: Cell = "lstm"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (96,)
+    units: Annotated[tuple[Count, ...], Search(values=((64,), (96,), (128,), (64, 64)))] = (96,)
     """Width of each recurrent layer, from the input up."""
-    dropout: Rate = 0.05
+    dropout: Dropout = 0.05
     """Share of what each layer reads that is dropped in training."""
     seconds: Positive = 1.2
     """Length that each take is brought to: silence behind the short ones, the long ones cut."""
@@ -58,9 +58,9 @@ class SpokenDigits(RecipeConfig):
     """Samples that one column of the spectrogram sees."""
     hop: Count = 160
     """Samples from one column to the next."""
-    bands: Count = 32
+    bands: Annotated[Count, Search(values=(20, 32, 40))] = 32
     """Bands of the mel spectrogram."""
-    speed: Rate = 0.1
+    speed: Annotated[Rate, Search(0.0, 0.2)] = 0.1
     """In training, each take is read faster or slower by up to this share."""
     noise: Share = 0.1
     """In training, the standard deviation of the loudest white noise, as a share of the take's loudest sample."""

@@ -1,9 +1,9 @@
 """What recipes share that name the tag of each word: their fields. Free of NumPy, for the command's help."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from recipes.fields import Count, Positive, Range, Rate
+from recipes.fields import Cell, Count, Dropout, LearningRate, Range, Search
 from recipes.recipe import RecipeConfig
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ class Tagger(RecipeConfig):
     """Passes over the training data."""
     batch_size: Count = 32
     """Examples in a step of training."""
-    learning_rate: Positive = 0.003
+    learning_rate: LearningRate = 0.003
     """Step size of Adam at the start."""
     model: str = MODEL
     """The model, any of the zoo from a sequence of tokens to a class for each."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
+    cell: Cell = "lstm"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (128,)
+    units: Annotated[tuple[Count, ...], Search(values=((64,), (128,), (256,), (128, 128)))] = (128,)
     """Width of each direction of each recurrent layer, from the input up."""
-    bidirectional: bool = True
+    bidirectional: Annotated[bool, Search()] = True
     """Read the sentence from its end, too."""
     embedding: Count = 96
     """Size of the vector that stands for a word."""
@@ -40,9 +40,9 @@ class Tagger(RecipeConfig):
     """Filters of the convolution over a word's characters."""
     word_length: Annotated[int, Range(2)] = 16
     """How many characters of a word are read: of longer words the end, where English inflects."""
-    dropout: Rate = 0.4
+    dropout: Dropout = 0.4
     """Share of what each layer reads that is dropped in training."""
-    word_dropout: Annotated[float, Range(0)] = 0.25
+    word_dropout: Annotated[float, Range(0), Search(0.0, 0.5)] = 0.25
     """A word seen n times in training is hidden from the model with probability a / (a + n), a being this."""
 
     def condense(self, outputs: "Arrays", inputs: "Arrays", targets: "np.ndarray") -> "Arrays":

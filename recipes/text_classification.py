@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from recipes.fields import Count, Rate
+from recipes.fields import Cell, Count, Dropout, Search
 from recipes.recipe import Objective, RecipeConfig, Verdict
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ class TextClassifier(RecipeConfig):
 
     model: str = MODEL
     """The model, any of the zoo from a sequence to a class."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
+    cell: Cell = "lstm"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (64,)
+    units: Annotated[tuple[Count, ...], Search(values=((32,), (64,), (128,), (64, 64)))] = (64,)
     """Width of each direction of each recurrent layer, from the input up."""
-    bidirectional: bool = True
+    bidirectional: Annotated[bool, Search()] = True
     """Read the text from its end, too."""
-    pooling: Literal["last", "mean", "max", "attention"] = "attention"
+    pooling: Annotated[Literal["last", "mean", "max", "attention"], Search()] = "attention"
     """What stands for the text: the last state, or a mean, maximum or learned weighted mean of all."""
-    embedding: Count = 64
+    embedding: Annotated[Count, Search(values=(32, 64, 128))] = 64
     """Size of the vector that stands for a token."""
-    dropout: Rate = 0.4
+    dropout: Dropout = 0.4
     """Share of what each layer reads that is dropped in training."""
     tokens: Literal["words", "characters"] = "words"
     """What a text is cut into."""

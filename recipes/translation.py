@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from recipes.fields import Count, Positive, Range, Rate
+from recipes.fields import Cell, Count, Dropout, LearningRate, Positive, Range, Search
 from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -40,15 +40,17 @@ class Translation(RecipeConfig):
 
     epochs: Count = 8
     """Passes over the training data."""
-    learning_rate: Positive = 5e-3
+    learning_rate: LearningRate = 5e-3
     """Step size of Adam at the start."""
     clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
     model: str = USUAL
     """A model of the zoo that reads one sequence and writes another."""
-    attention: Literal["additive", "multiplicative", "none"] = "additive"
+    attention: Annotated[
+        Literal["additive", "multiplicative", "none"], Search(values=("additive", "multiplicative"))
+    ] = "additive"
     """How the decoder's states are compared with the encoder's; none: one vector stands for the whole sentence."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
+    cell: Cell = "gru"
     """Kind of recurrent layer."""
     encoder_units: tuple[Count, ...] = (128,)
     """Width of each recurrent layer that reads, in each of its two directions."""
@@ -56,11 +58,11 @@ class Translation(RecipeConfig):
     """Width of each recurrent layer that writes."""
     bidirectional: bool = True
     """Read the source backwards, too."""
-    embedding: Count = 128
+    embedding: Annotated[Count, Search(values=(64, 128, 256))] = 128
     """Size of the vector that stands for a word."""
     embedding_spread: Positive = 0.5
     """Standard deviation of these vectors at the start: with Keras's 0.03 hundreds of steps pass before words count."""
-    dropout: Rate = 0.25
+    dropout: Dropout = 0.25
     """Share of what each layer reads that is dropped in training."""
     min_count: Count = 3
     """Words that the training part has less often count as unknown."""

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from recipes.fields import Count, Positive, Rate
+from recipes.fields import Cell, Count, Dropout, LearningRate, Positive, Search
 from recipes.recipe import Objective, RecipeConfig, Verdict, register_recipe
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class VideoFrames(RecipeConfig):
     """Passes over the training data."""
     batch_size: Count = 32
     """Examples in a step of training."""
-    learning_rate: Positive = 2e-3
+    learning_rate: LearningRate = 2e-3
     """Step size of Adam at the start."""
     clip_norm: Positive | None = 1.0
     """Scale all gradients down together where their joint norm is above this (Pascanu et al. 2013)."""
@@ -44,11 +44,11 @@ class VideoFrames(RecipeConfig):
     """What watches: any model of the zoo of this one's shape."""
     filters: tuple[Count, ...] = (8, 16)
     """Filters of each convolution, from the frame up."""
-    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
+    cell: Cell = "gru"
     """Kind of recurrent layer."""
-    units: tuple[Count, ...] = (64,)
+    units: Annotated[tuple[Count, ...], Search(values=((32,), (64,), (128,)))] = (64,)
     """Width of each recurrent layer, from the convolutions up."""
-    dropout: Rate = 0.0
+    dropout: Dropout = 0.0
     """Share of what each recurrent layer reads that is dropped in training."""
     frames: Count = 20
     """Frames of a video."""

@@ -24,24 +24,22 @@ class Show(Command):
         """Prints the entry."""
         import zoo
 
-        if self.name in RECIPES:
-            entry = _recipe(self.name)
-        elif self.name in zoo.list_models():
-            entry = _model(self.name)
-        else:
+        # A recipe may have the name of the model that it trains: then both are meant.
+        entries = [_model(self.name)] if self.name in zoo.list_models() else []
+        entries += [_recipe(self.name)] if self.name in RECIPES else []
+        if not entries:
             known = recipes.list_recipes() + zoo.list_models()
             raise UsageError(f"unknown recipe or model {self.name!r}{near_match(self.name, known)}")
         if self.json:
-            print_json(entry)
+            print_json(entries[0] if len(entries) == 1 else entries)
         else:
-            _print(entry)
+            for entry in entries:
+                _print(entry)
         return 0
 
 
 def _recipe(name: str) -> dict[str, Any]:
     recipe = recipes.get_recipe(name)
-    data = recipe.load_data()
-    model = recipe.build_model(data)
     docs = _field_docs(type(recipe))
     fields = [
         {
@@ -56,13 +54,22 @@ def _recipe(name: str) -> dict[str, Any]:
         "kind": "recipe",
         "name": name,
         "description": _dedent(type(recipe).__doc__),
-        "facts": {
-            "data": data.summary,
-            "examples": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
-            "model": model.name,
-            "parameters": model.count_params(),
-        },
+        "facts": _facts(recipe),
         "fields": fields,
+    }
+
+
+def _facts(recipe: Any) -> dict[str, Any]:
+    try:
+        data = recipe.load_data()
+    except UsageError as error:  # it works on data of the user's own
+        return {"data": str(error)}
+    model = recipe.build_model(data)
+    return {
+        "data": data.summary,
+        "examples": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "model": model.name,
+        "parameters": model.count_params(),
     }
 
 
@@ -79,7 +86,12 @@ def _model(name: str) -> dict[str, Any]:
         }
         for field in spec.fields.values()
     ]
-    required = {field: spec.tiny[field] for field in spec.tiny if spec.fields[field].required or field in _INPUT_SIZES}
+    # None is no size: of the features and the vocabulary, say, a model needs one.
+    needed = {
+        field: size
+        for field, size in spec.tiny.items()
+        if spec.fields[field].required or spec.fields[field].default is None
+    }
     tiny = zoo.create_model(name, **spec.tiny)
     return {
         "kind": "model",
@@ -92,18 +104,14 @@ def _model(name: str) -> dict[str, Any]:
             "inputs": {tensor: str(axes) for tensor, axes in spec.inputs.items()},
             "outputs": {tensor: str(axes) for tensor, axes in spec.outputs.items()},
             "parameters": {
-                _call(spec.tiny): tiny.count_params(),
-                _call(required): zoo.create_model(name, **required).count_params(),
+                f"tiny ({_call(spec.tiny)})": tiny.count_params(),
+                f"default ({_call(needed)})": zoo.create_model(name, **needed).count_params(),
             },
             "formats": _formats(spec.unsupported),
             "references": list(spec.references),
         },
         "fields": fields,
     }
-
-
-# Optional in the signature, since one of two is needed: a builder with defaults else lacks its input.
-_INPUT_SIZES = ("features", "vocabulary")
 
 
 def _formats(unsupported: Any) -> dict[str, str]:

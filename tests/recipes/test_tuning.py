@@ -17,7 +17,7 @@ from recipes import tuning, tuning_page
 from recipes.cli import main
 from recipes.errors import RecipeError
 from recipes.journal import Event, Journal
-from recipes.search_space import fields_of_trial, hyperparameters, parse_space, search_space
+from recipes.search_space import fields_of_trial, hyperparameters, search_space
 from recipes.searcher import Outcome, Searcher, make_oracle
 from recipes.trials import KILLED, Goal, measurements, run_trial
 
@@ -132,46 +132,6 @@ def test_the_journal_of_another_search_is_refused(tmp_path):
     oracle = make_oracle("random", hyperparameters(SPACE, DIGITS), direction="min", trials=TRIALS, epochs=9, seed=1)
     with pytest.raises(RecipeError, match="another search"):
         Searcher(oracle, Journal(tmp_path / "journal"))
-
-
-def test_fields_given_are_not_searched():
-    declared = search_space(DIGITS, {}, ())
-    assert set(declared) == {"learning_rate", "cell", "units", "bidirectional", "dropout"}
-    assert "cell" not in search_space(DIGITS, {}, ("cell",))
-    assert declared["cell"].values == ("simple_rnn", "lstm", "gru")
-    assert search_space(DIGITS, {"epochs": (2, 5)}, ())["epochs"].high == 5
-    assert search_space(DIGITS, {"cell": ["gru"]}, ("cell",))["cell"].values == ("gru",)
-
-
-@pytest.mark.parametrize(
-    ("words", "space"),
-    [
-        (["learning-rate=1e-4:1e-2"], {"learning_rate": (1e-4, 1e-2)}),
-        (["units=64,64+32"], {"units": [(64,), (64, 32)]}),
-        (["bidirectional=true,false", "cell=gru"], {"bidirectional": [True, False], "cell": ["gru"]}),
-        (["clip_norm=none,1,2.5"], {"clip_norm": [None, 1, 2.5]}),
-    ],
-)
-def test_spaces_are_read(words, space):
-    assert parse_space(DIGITS, words) == space
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["learning_rate"], "reads like learning_rate=1e-4:1e-2"),
-        (["learning_rat=1:2"], "did you mean 'learning_rate'"),
-        (["learning_rate=a:b"], "'a' is no number"),
-        (["cell=gruu"], "did you mean 'gru'"),
-        (["dropout=0:2"], "dropout must be a number, at least 0 and below 1; got 2"),
-        (["epochs=5:5"], "epochs has no values from 5 to 5"),
-        (["units=8+x"], "'x' is no number"),
-    ],
-)
-def test_wrong_spaces(words, message, capsys, tmp_path):
-    assert main(["tune", "digits", "--space", *words, "--out", str(tmp_path / "t")]) == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "t").exists()
 
 
 def test_over_a_limit_is_worse_the_further():
