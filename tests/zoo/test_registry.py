@@ -4,7 +4,6 @@ import inspect
 import re
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
@@ -46,13 +45,6 @@ def test_entries_are_complete(name: str) -> None:
         if not field.required:
             assert field.check(field.default) == field.default
     assert "Returns:" in spec.docstring
-
-
-@pytest.mark.parametrize("name", zoo.list_models())
-def test_defaults_build(name: str) -> None:
-    spec = zoo.get_spec(name)
-    needed = {field: value for field, value in spec.tiny.items() if field not in ("units",)}
-    assert isinstance(zoo.create_model(name, **needed), keras.Model)
 
 
 def test_the_builder_checks_too() -> None:
