@@ -87,6 +87,34 @@ def test_it_learns_where_everybody_is_and_looks_there() -> None:
     assert got["attention"].max(-1)[np.arange(200), last].mean() > 0.8
 
 
+@pytest.mark.parametrize("tying", ["adjacent", "layer_wise"])
+def test_each_hop_shares_its_weight_out_among_the_sentences_that_are_there(tying: str) -> None:
+    fields = {**STORY, "hops": 4, "memory_size": 3, "tying": tying}
+    story, question = padded_story(np.random.default_rng(4))
+    weights = outputs_of(randomised("memory_network", fields, scale=2.0), {"story": story, "question": question})
+    attention = weights["attention"]
+    there = story.any(axis=-1)
+    # Of more than three sentences, the last three.
+    remembered = there & (there.sum(-1, keepdims=True) - there.cumsum(-1) < 3)
+    assert remembered.sum(-1).tolist() == [3, 3, 3, 0, 3]
+    np.testing.assert_allclose(attention.sum(axis=1), np.repeat(there.any(-1)[:, None], 4, axis=1), atol=1e-5)
+    assert (attention >= 0).all()
+    assert not attention[~remembered].any()
+
+
+def test_trained_with_metrics_the_weights_are_carried_over() -> None:
+    fields = {"vocabulary": 11, "classes": 4, "embedding": 6, "hops": 2}
+    model, (x, y) = build("memory_network", fields), lookup_stories(20, 0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"], run_eagerly=True)
+    assert set(model.fit(x, y, verbose=0).history) == {"loss", "accuracy"}
+    looking = build("memory_network", {**fields, "return_weights": True})
+    looking.set_weights(model.get_weights())
+    got = outputs_of(looking, x)
+    np.testing.assert_array_equal(got["logits"], outputs_of(model, x)["logits"])
+    np.testing.assert_allclose(got["attention"].sum(axis=1), 1.0, atol=1e-5)
+
+
 def test_weights_come_on_request_only() -> None:
     for name, fields, extra in (
         ("memory_network", STORY, {"attention"}),
