@@ -162,7 +162,7 @@ def finish(written: Path, place: Path, report: VerifyReport | None, entry: dict[
     inputs, outputs = ports_of(content)
     arena = None if report is None else report.arena_bytes
     states = {state["name"]: state["initial"] for state in entry.get("stream", {}).get("states", [])}
-    code = write_code(written, arena, states)
+    code = write_code(written, arena, states, place.parent)
     for path in code:
         files.put_in_place(path, place.with_name(path.name))
     ops = count_ops(content)

@@ -40,8 +40,9 @@ _CARRY = """\
 _BOTH = """\
 namespace tflite::micro {}
 """
+_RUNS = "// Runs {}.tflite once."
 _MAIN = Template("""\
-// Runs $stem.tflite once. Build it with $stem.cc and TensorFlow Lite Micro.
+$runs Build it with $array and TensorFlow Lite Micro.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -78,26 +79,39 @@ $carry  return 0;
 """)
 
 
-def write_code(artifact: Path, arena: int | None, states: Mapping[str, Any] | None = None) -> list[Path]:
-    """Writes `model.h`, `model.cc` and `main.cc` beside `model.tflite`; beside `main.tflite`, `example.cc`.
+def write_code(
+    artifact: Path, arena: int | None, states: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> list[Path]:
+    """Writes `model.h`, `model.cc` and `main.cc` beside `model.tflite`; of `main.tflite` the array is `main_data.cc`.
+
+    Where `main.cc` is taken, by another model's program or the user's own, the program is `model_main.cc`.
 
     Args:
         artifact: The `.tflite` file.
         arena: The bytes of arena that were measured; None where the micro runtime is not installed.
         states: Of a step model, its states' values before the first step, by name.
+        folder: Where the files are to stand in the end; None: where they are written.
 
     Returns:
         The files.
     """
     content, stem, states = artifact.read_bytes(), artifact.stem, states or {}
+    array = "main_data.cc" if stem == "main" else f"{stem}.cc"
     texts = {
-        artifact.with_suffix(".h"): _header(content, stem, arena, states),
-        artifact.with_suffix(".cc"): _array(content, stem),
-        artifact.with_name("example.cc" if stem == "main" else "main.cc"): _program(content, stem, states),
+        f"{stem}.h": _header(content, stem, arena, states),
+        array: _array(content, stem),
+        _program_name(folder or artifact.parent, stem): _program(content, stem, array, states),
     }
-    for path, text in texts.items():
+    files = {artifact.with_name(name): text for name, text in texts.items()}
+    for path, text in files.items():
         path.write_text(text, encoding="utf-8")
-    return list(texts)
+    return list(files)
+
+
+def _program_name(folder: Path, stem: str) -> str:
+    there = folder / "main.cc"
+    free = not there.exists() or there.read_text(encoding="utf-8", errors="replace").startswith(_RUNS.format(stem))
+    return "main.cc" if free else f"{stem}_main.cc"
 
 
 def _namespace(stem: str) -> str:
@@ -174,7 +188,7 @@ def _guess(content: bytes) -> int:
     return -(-(len(content) + 16384) // 16) * 16
 
 
-def _program(content: bytes, stem: str, states: Mapping[str, Any]) -> str:
+def _program(content: bytes, stem: str, array: str, states: Mapping[str, Any]) -> str:
     inputs, outputs = ports_of(content)
     space = _namespace(stem)
     # The converter orders inputs by their names, so a state may be the first.
@@ -187,7 +201,9 @@ def _program(content: bytes, stem: str, states: Mapping[str, Any]) -> str:
     if y.scale:
         value = f"(y[i] - {space}::kOutput{o}ZeroPoint) * {space}::kOutput{o}Scale"
     return _MAIN.substitute(
+        runs=_RUNS.format(stem),
         stem=stem,
+        array=array,
         space=space,
         reset=Template(_RESET).substitute(why=_start(states)) if states else "",
         carry=Template(_CARRY).substitute(space=space) if states else "",

@@ -95,6 +95,28 @@ def test_any_name_of_the_file_will_do(stem: str, content: bytes, tmp_path: Path)
 
 
 @needs_compiler
+def test_programs_in_one_folder_do_not_replace_each_other(content: bytes, tmp_path: Path) -> None:
+    for stem in ("net", "main", "other", "net"):  # the last of them once more
+        (tmp_path / f"{stem}.tflite").write_bytes(content)
+        micro_code.write_code(tmp_path / f"{stem}.tflite", 7000)
+    programs = {"main.cc": "net", "main_main.cc": "main", "other_main.cc": "other"}
+    arrays = {"net.cc", "main_data.cc", "other.cc"}
+    assert {path.name for path in tmp_path.glob("*.cc")} == arrays | set(programs)
+    for program, stem in programs.items():
+        assert f'#include "{stem}.h"' in (tmp_path / program).read_text()
+    checked(tmp_path, *programs, *arrays, nested=True)
+
+
+def test_a_program_of_the_users_own_stays(made: Path, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "main.cc").write_text("int main() {}\n")
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "net.tflite").write_bytes(content)
+    files = micro_code.write_code(tmp_path / "room" / "net.tflite", None, folder=tmp_path)
+    assert [path.name for path in files] == ["net.h", "net.cc", "net_main.cc"]
+    assert [path.parent.name for path in files] == ["room"] * 3
+
+
+@needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "int8", "int16x8"])
 @pytest.mark.parametrize("layer", [L.GRU, L.LSTM])
