@@ -20,8 +20,8 @@ L = keras.layers
 FORMATS = ("tflite", "onnx", "saved_model")
 # Entries whose `tiny` form does not run along one sequence: what they need in common is the whole of it.
 WHOLE = {
-    "attention_encoder_decoder", "bidirectional_classifier", "bidirectional_tagger", "crf_tagger", "encoder_decoder",
-    "memory_network", "tree_lstm", "tree_rnn",
+    "attention_encoder_decoder", "bidirectional_classifier", "bidirectional_tagger", "character_tagger", "crf_tagger",
+    "encoder_decoder", "memory_network", "tree_lstm", "tree_rnn",
 }  # fmt: skip
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "clockwork, masked": ("clockwork_rnn", {"periods": (1, 3, 4), "mask_value": 0.0}),
@@ -32,6 +32,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "labels given, masked": ("conditional_rnn", {"mask_value": 0.0}),
     "picture beside each word": ("image_captioner", {"context": "both"}),
     "vector beside each word": ("vector_to_sequence", {"context": "input"}),
+    "words and their spelling": ("character_tagger", {"bidirectional": False}),
 }
 
 
