@@ -226,13 +226,18 @@ def _blend(update: tf.Tensor, h: tf.Tensor, candidate: tf.Tensor) -> tf.Tensor:
     return update * h + (1 - update) * candidate
 
 
+def blend_of(cell: keras.layers.GRUCell) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """How the cell mixes (update gate, h, candidate) to its new state."""
+    return _blend_small if cell.activation in _SMALL else _blend
+
+
 def _hoist_gru(cell: keras.layers.GRUCell) -> Hoisted:
     units = cell.units
     recurrent, bias = _tensor(cell.recurrent_kernel), _tensor(cell.bias)
     # reset_after keeps two biases, (2, 3 units): the input's and the recurrent product's.
     input_bias, recurrent_bias = (bias[0], bias[1]) if bias is not None and cell.reset_after else (bias, None)
 
-    blend = _blend_small if cell.activation in _SMALL else _blend
+    blend = blend_of(cell)
 
     # Equal parts: LiteRT's fast kernels know SPLIT, not SPLIT_V, and each op that they lack interrupts them.
     def reset_after(z: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:

@@ -18,6 +18,8 @@ from tf2onnx.onnx_opset.tensor import TopKV2
 
 from export import onnx_integers, onnx_spectral
 from export.errors import ExportError, first_line
+from export.onnx_cells import STEPS
+from export.onnx_loops import bodies, free_loops
 from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
 from export.onnx_rows import serve_many_rows
 from export.ports import named_axes
@@ -28,13 +30,12 @@ from export.trace import Traced
 _TF2ONNX_OPSET = 18
 # What onnxruntime's Where takes; not booleans.
 _WHERE_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT32, onnx.TensorProto.INT64)
-_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
 def lowering() -> OnnxLowering:
     """Recurrent layers as ONNX operators."""
     made = OnnxLowering()
-    made.patches = PRODUCTS
+    made.patches = {**PRODUCTS, **STEPS}
     return made
 
 
@@ -189,6 +190,7 @@ def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], ma
                 dim.dim_value = axis
             else:
                 dim.dim_param = axis
+    free_loops(proto.graph)
     if many_rows:
         serve_many_rows(proto)
     strip_names(proto.graph)
@@ -213,9 +215,8 @@ def strip_names(graph: onnx.GraphProto) -> None:
             node.name, node.doc_string = "", ""
             node.input[:] = [rename(name) for name in node.input]
             node.output[:] = [rename(name) for name in node.output]
-            for attribute in node.attribute:
-                for body in [attribute.g, *attribute.graphs] if attribute.type in _GRAPHS else []:
-                    visit(body)
+            for body in bodies(node):
+                visit(body)
 
     visit(graph)
 

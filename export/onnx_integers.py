@@ -1,10 +1,15 @@
-"""Quotients and remainders of whole numbers, rounded down as TensorFlow rounds them; tf2onnx rounds towards zero."""
+"""Whole numbers, where tf2onnx gets them wrong or does more than ONNX needs.
+
+It rounds quotients towards zero, where TensorFlow rounds them down; it compares as floats what ONNX compares as it is;
+and it leaves in what Keras does for places counted from the end, which ONNX counts from there by itself.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import onnx
-from tf2onnx.onnx_opset import math
+from tf2onnx.onnx_opset import logical, math
+from tf2onnx.onnx_opset.tensor import GatherV2
 
 _WHOLE = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 
@@ -31,4 +36,38 @@ def _floor_div(context: Any, node: Any, name: str, arguments: Any) -> None:
     context.make_node("Div", [multiple, y], name=node.name, outputs=[output], shapes=[shape], dtypes=[dtype])
 
 
-HANDLERS: dict[str, Callable[..., None]] = {"FloorMod": _floor_mod, "FloorDiv": _floor_div}
+def _compare(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """The same operator for whole numbers as for floats, which they would be rounded to."""
+    new = {"GreaterEqual": "GreaterOrEqual", "LessEqual": "LessOrEqual"}.get(node.type, node.type)
+    if {context.get_dtype(tensor) for tensor in node.input} <= set(_WHOLE):
+        node.type = new
+    elif new == node.type:
+        logical.GreaterLess.version_7(context, node)
+    else:
+        logical.GreaterLessEqual.version_12(context, node)
+
+
+def _gather(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """Keras adds the length to places below 0; ONNX's Gather does so itself."""
+    places, axis = node.inputs[1], node.inputs[2]
+    shape = context.get_shape(node.input[0])
+    if places.type == "Where" and shape and axis.is_const() and not node.get_attr_value("batch_dims", 0):
+        negative, added = places.inputs[:2]
+        plain = places.input[2]
+        from_the_end = negative.type == "Less" and negative.input[0] == plain and _is(negative.inputs[1], 0)
+        length = shape[int(axis.get_tensor_value())]
+        if from_the_end and added.type == "Add" and added.input[0] == plain and _is(added.inputs[1], length):
+            context.replace_input(node, node.input[1], plain, 1)
+    GatherV2.version_12(context, node)
+
+
+def _is(node: Any, value: int) -> bool:
+    return bool(node.is_const() and node.get_tensor_value(as_list=False).size == 1 and node.get_tensor_value() == value)
+
+
+HANDLERS: dict[str, Callable[..., None]] = {
+    "FloorMod": _floor_mod,
+    "FloorDiv": _floor_div,
+    "GatherV2": _gather,
+    **dict.fromkeys(("Greater", "GreaterEqual", "Less", "LessEqual"), _compare),
+}

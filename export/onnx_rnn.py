@@ -167,7 +167,7 @@ class OnnxEngine:
         """
         key = len(self.nodes) + 1
         self.nodes[key] = dataclasses.replace(node, has_lengths=count is not None, has_states=not zero)
-        stacked = [tf.cast(tf.stack([s[i] for s in states]), tf.float32) for i in range(node.state_count)]
+        stacked = [_join([tf.cast(s[i], tf.float32) for s in states]) for i in range(node.state_count)]
         outputs, *new = tf.raw_ops.CudnnRNNV3(
             input=tf.cast(xs, tf.float32),
             input_h=stacked[0],
@@ -180,7 +180,9 @@ class OnnxEngine:
             is_training=False,
             seed=key,
         )[:3]
-        final = [[new[i][d] for i in range(node.state_count)] for d in range(len(states))]
+        final = [
+            list(each) for each in zip(*(_part(new[i], len(states)) for i in range(node.state_count)), strict=True)
+        ]
         last = [tf.cast(direction[0], xs.dtype) for direction in final]
         if count is not None:  # onnxruntime gives zeros for a row without steps; Keras keeps its initial state
             final = [
@@ -189,6 +191,15 @@ class OnnxEngine:
             ]
         final = [[tf.cast(state, xs.dtype) for state in direction] for direction in final]
         return tf.cast(outputs, xs.dtype), last, final
+
+
+def _join(directions: list[tf.Tensor]) -> tf.Tensor:
+    """-> (directions, batch, units). Of one direction without Concat: a node costs as much as a small step."""
+    return tf.expand_dims(directions[0], 0) if len(directions) == 1 else tf.stack(directions)
+
+
+def _part(joined: tf.Tensor, directions: int) -> list[tf.Tensor]:
+    return [tf.squeeze(joined, 0)] if directions == 1 else tf.unstack(joined, directions)
 
 
 class OnnxLowering(Lowering):

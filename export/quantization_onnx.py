@@ -18,9 +18,9 @@ from onnx import helper, numpy_helper
 
 from export.errors import QuantizationError, first_line
 from export.onnx import strip_names
+from export.onnx_loops import bodies
 from export.quantization_child import TIMEOUT, Feed, calibrate_in_child
 
-_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 # Which axis of a weight holds the outputs, each of which gets its own scale; elsewhere the last.
 _OUTPUT_AXIS = {"LSTM": 1, "GRU": 1, "RNN": 1, "Conv": 0}
 _RECURRENT = ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")
@@ -111,9 +111,8 @@ def _pack(graph: onnx.GraphProto, *, half: bool) -> None:
     for place, node in enumerate(nodes):
         graph.node.insert(place, node)
     for node in graph.node:
-        for attribute in node.attribute:
-            for body in [attribute.g, *attribute.graphs] if attribute.type in _GRAPHS else []:
-                _pack(body, half=half)
+        for body in bodies(node):
+            _pack(body, half=half)
 
 
 def _constants_to_initializers(graph: onnx.GraphProto) -> None:
