@@ -51,21 +51,27 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
             mine.assign(theirs)
 
 
-class ForgetBetweenTexts(keras.callbacks.Callback):
-    """Sets the carried states to zero where a text begins: at each epoch's start and around each validation."""
+def carried(model: keras.Model) -> list[Any]:
+    """Lists the states that a twin carries from batch to batch, in the order of its layers.
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """A new epoch reads from the start."""
-        self._forget()
+    Args:
+        model: Any model.
 
-    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """The validation part is another text."""
-        self._forget()
+    Returns:
+        Variables (rows, units); none of a model that carries nothing.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.RNN) and layer.stateful]
+    return [state for layer in layers for state in keras.tree.flatten(layer.states)]
 
-    def _forget(self) -> None:
-        for layer in self.model.layers:
-            if isinstance(layer, keras.layers.RNN):
-                layer.reset_state()
+
+def forget(model: keras.Model) -> None:
+    """Sets the carried states to zero where a text begins: at an epoch's start and before a validation.
+
+    Args:
+        model: Any model.
+    """
+    for state in carried(model):
+        state.assign(keras.ops.zeros(state.shape, state.dtype))
 
 
 def _own(layer: keras.layers.Layer) -> list[Any]:

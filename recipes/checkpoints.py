@@ -49,6 +49,23 @@ class Progress:
         return patience is not None and self.epochs - self.best_epoch >= patience
 
 
+@dataclasses.dataclass(frozen=True)
+class Middle:
+    """Where in an epoch training was stopped.
+
+    Attributes:
+        step: How many steps of the epoch are done.
+        row: The epoch's training metrics, where only its validation is left.
+        metrics: What the metrics have counted up to there.
+        carried: The states carried from batch to batch.
+    """
+
+    step: int
+    row: Row | None
+    metrics: list[np.ndarray]
+    carried: list[np.ndarray]
+
+
 class Checkpoints:
     """The folder `checkpoints/`: the last epoch's whole state, the best epoch's weights."""
 
@@ -75,21 +92,38 @@ class Checkpoints:
             if stale != self._best(progress.best_epoch):
                 stale.unlink(missing_ok=True)
 
-    def load(self, model: keras.Model) -> tuple[Row, ...]:
-        """Puts model and optimizer back to the end of the last finished epoch.
+    def save_middle(self, model: keras.Model, progress: Progress, middle: Middle) -> None:
+        """Writes the state between two steps.
+
+        Args:
+            model: Compiled.
+            progress: The epochs before.
+            middle: What else is to be remembered.
+
+        Raises:
+            RecipeError: It could not be written; the state before is still there.
+        """
+        facts = {"rows": list(progress.rows), "step": middle.step, "row": middle.row}
+        _write(self.last, _state(model) | {"metrics": middle.metrics, "carried": middle.carried}, facts)
+
+    def load(self, model: keras.Model) -> tuple[tuple[Row, ...], Middle | None]:
+        """Puts model and optimizer back to where they were saved last.
 
         Args:
             model: Compiled, built as it was then.
 
         Returns:
-            The rows of the finished epochs; none where nothing was saved yet.
+            The rows of the finished epochs, none where nothing was saved yet; where in the next one to go on, None
+            for its start.
 
         Raises:
             RecipeError: The file is damaged or belongs to another model.
         """
         if not self.last.exists():
-            return ()
-        return tuple(_read(self.last, _state(model))["rows"])
+            return (), None
+        facts, others = _read(self.last, _state(model))
+        middle = Middle(facts["step"], facts["row"], others["metrics"], others["carried"]) if "step" in facts else None
+        return tuple(facts["rows"]), middle
 
     def load_best(self, model: keras.Model, progress: Progress) -> None:
         """Gives the model the best epoch's weights.
@@ -123,14 +157,19 @@ def _write(path: Path, groups: dict[str, list[Any]], facts: dict[str, Any]) -> N
     write_atomically(path, lambda partial: np.savez(partial, facts=text, **arrays))
 
 
-def _read(path: Path, groups: dict[str, list[Any]]) -> dict[str, Any]:
+def _read(path: Path, groups: dict[str, list[Any]]) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
+    """Gives variables their values; returns the facts, and the arrays of a state between two steps by group."""
     try:
         with naming("read", path), np.load(path, allow_pickle=False) as stored:
-            if len(stored.files) != 1 + sum(map(len, groups.values())):
+            others = {
+                group: [stored[f"{group}/{index}"] for index in range(sum(name.startswith(group) for name in stored))]
+                for group in ("metrics", "carried")
+            }
+            if len(stored.files) != 1 + sum(map(len, [*groups.values(), *others.values()])):
                 raise RecipeError(f"{path} belongs to another model; start again with --overwrite")
             for group, variables in groups.items():
                 for index, variable in enumerate(variables):
                     variable.assign(stored[f"{group}/{index}"])
-            return json.loads(str(stored["facts"]))
+            return json.loads(str(stored["facts"])), others
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RecipeError(f"{path} is damaged ({first_line(error)}); start again with --overwrite") from error

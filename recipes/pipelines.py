@@ -1,5 +1,6 @@
 """tf.data steps that recipes share: order, buckets of like length, windows of a stream."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,72 @@ POOL = 50
 """Batches' worth of examples among which those of like length are brought together."""
 
 
+Block = tuple[Batch, int, int]
+"""Rows of a batch, where in the batch they begin, and how many rows the whole batch has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Portion:
+    """The part of each batch that a process reads: that of some replicas of all.
+
+    Attributes:
+        replicas: How many share each batch, in order of its rows.
+        first: The first of this process.
+        here: How many there are in this process.
+    """
+
+    replicas: int
+    first: int
+    here: int
+
+    def rows(self, total: int) -> tuple[int, int]:
+        """Says which rows this process reads.
+
+        Args:
+            total: Rows of the batch.
+
+        Returns:
+            Start and stop; at least one row, so that no model runs on nothing.
+        """
+        start = min(self.first * total // self.replicas, total - 1)
+        return start, max(start + 1, (self.first + self.here) * total // self.replicas)
+
+    def of(self, replica: Any, batch: Any, start: Any, total: Any) -> tuple[Any, Any]:
+        """Cuts out what one replica gets.
+
+        Args:
+            replica: Which, of all.
+            batch: Rows of a batch, as tensors.
+            start: Where they begin.
+            total: Rows of the whole batch.
+
+        Returns:
+            The batch's rows, and for each 1; where there is none for it, any row and 0.
+        """
+        begin, end = (each * total // self.replicas - start for each in (replica, replica + 1))
+        rows = tf.shape(batch[1], tf.int64)[0]
+        at = tf.minimum(begin, rows - 1)
+        count = tf.maximum(end - begin, 1)
+        mine = tf.nest.map_structure(lambda tensor: tensor[at : at + count], batch)
+        return mine, tf.fill([count], tf.cast(end > begin, tf.float32))
+
+
 def steps_per_epoch(part: Split | Stream, batch_size: int) -> int:
     """Counts the batches of an epoch, the last one perhaps smaller."""
     return part.windows(batch_size) if isinstance(part, Stream) else -(-len(part) // batch_size)
 
 
-def training_stream(data: Data, model: "keras.Model", *, batch_size: int, seed: int, first: int, epochs: int) -> Any:
+def training_stream(
+    data: Data,
+    model: "keras.Model",
+    *,
+    batch_size: int,
+    seed: int,
+    first: int,
+    epochs: int,
+    skip: int = 0,
+    portion: Portion | None = None,
+) -> Any:
     """Streams the training part epoch after epoch, shuffled, in batches of like length, and augmented.
 
     Order and augmentation are a function of (seed, epoch, step) and of nothing else, so that a resumed run sees in
@@ -33,36 +94,47 @@ def training_stream(data: Data, model: "keras.Model", *, batch_size: int, seed: 
         seed: The run's seed.
         first: Index of the first epoch to stream.
         epochs: Index after the last.
+        skip: Steps of the first epoch that are left out.
+        portion: Which part of each batch is wanted; the whole batch if None.
 
     Returns:
-        A dataset of (inputs, targets) or (inputs, targets, weights), `steps_per_epoch` of them for each epoch.
+        A dataset of (inputs, targets) or (inputs, targets, weights), `steps_per_epoch` of them for each epoch; of a
+        portion as `Portion.of` gives it.
     """
     part = data.train
     steps = steps_per_epoch(part, batch_size)
+    # What is drawn at random depends on the shape of the whole batch: cut before, it would be drawn otherwise.
+    read = None if data.augment is not None else portion
 
-    def batches() -> Iterator[Batch]:
+    def batches() -> Iterator[Block]:
         for epoch in range(first, epochs):
-            yield from epoch_batches(part, batch_size, np.random.default_rng([seed, epoch]))
+            random = np.random.default_rng([seed, epoch])
+            yield from _blocks(part, batch_size, random, read, skip if epoch == first else 0)
 
-    stream = _dataset(batches, part, (epochs - first) * steps)
+    stream = _dataset(batches, part, (epochs - first) * steps - skip)
     if data.augment is not None:
-        stream = stream.enumerate(first * steps).map(_augmenter(data.augment, seed))
-    return stream.map(_feeder(model)).prefetch(tf.data.AUTOTUNE)
+        stream = stream.enumerate(first * steps + skip).map(_augmenter(data.augment, seed))
+    return _handed_out(stream, model, portion).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_stream(part: Split | Stream, model: "keras.Model", *, batch_size: int) -> Any:
+def evaluation_stream(
+    part: Split | Stream, model: "keras.Model", *, batch_size: int, portion: Portion | None = None
+) -> Any:
     """Streams a part of the data once, in an order of its own.
 
     Args:
         part: The part.
         model: Whose inputs are fed.
         batch_size: Examples in a batch; of a stream, places that are read side by side.
+        portion: Which part of each batch is wanted; the whole batch if None.
 
     Returns:
-        A dataset of (inputs, targets) or (inputs, targets, weights), prepared once and kept.
+        A dataset of (inputs, targets) or (inputs, targets, weights), prepared once and kept; of a portion as
+        `Portion.of` gives it.
     """
     steps = steps_per_epoch(part, batch_size)
-    return _dataset(lambda: epoch_batches(part, batch_size, None), part, steps).map(_feeder(model)).cache()
+    stream = _dataset(lambda: _blocks(part, batch_size, None, portion, 0), part, steps)
+    return _handed_out(stream, model, portion, keep=True)
 
 
 def epoch_batches(part: Split | Stream, batch_size: int, random: np.random.Generator | None) -> Iterator[Batch]:
@@ -76,12 +148,8 @@ def epoch_batches(part: Split | Stream, batch_size: int, random: np.random.Gener
     Yields:
         Each batch. A stream's come in its own order.
     """
-    if isinstance(part, Stream):
-        for index in range(part.windows(batch_size)):
-            yield part.batch(index, batch_size)
-    else:
-        for rows in batch_rows(part, batch_size, random):
-            yield part.batch(rows)
+    for batch, _, _ in _blocks(part, batch_size, random, None, 0):
+        yield batch
 
 
 def batch_rows(split: Split, batch_size: int, random: np.random.Generator | None) -> list[np.ndarray]:
@@ -139,8 +207,51 @@ def feed(model: "keras.Model", inputs: dict[str, Any]) -> Any:
     return inputs[names[0]] if len(names) == 1 else {name: inputs[name] for name in names}
 
 
-def _dataset(batches: Callable[[], Iterator[Batch]], part: Split | Stream, steps: int) -> Any:
-    example = part.batch(0, 1) if isinstance(part, Stream) else part.batch(np.arange(1))
+def _blocks(
+    part: Split | Stream, batch_size: int, random: np.random.Generator | None, portion: Portion | None, skip: int
+) -> Iterator[Block]:
+    if isinstance(part, Stream):
+        start, stop = portion.rows(batch_size) if portion else (0, batch_size)
+        for index in range(skip, part.windows(batch_size)):
+            yield _cut(part.batch(index, batch_size), slice(start, stop)), start, batch_size
+        return
+    for rows in batch_rows(part, batch_size, random)[skip:]:
+        start, stop = portion.rows(len(rows)) if portion else (0, len(rows))
+        yield _own(part, rows, start, stop), start, len(rows)
+
+
+def _own(part: Split, rows: np.ndarray, start: int, stop: int) -> Batch:
+    """Makes some rows of a batch, as long as they are in the whole batch."""
+    if stop - start == len(rows):
+        return part.batch(rows)
+    from recipes.data import Ragged
+
+    columns = [*part.inputs.values(), *vars(part).values()]
+    longest = {int(rows[column.lengths[rows].argmax()]) for column in columns if isinstance(column, Ragged)}
+    made = part.batch(np.concatenate([rows[start:stop], np.array(sorted(longest), rows.dtype)]))
+    return _cut(made, slice(stop - start))
+
+
+def _cut(batch: Batch, rows: slice) -> Batch:
+    inputs, targets, weights = batch
+    inputs = {name: array[rows] for name, array in inputs.items()}
+    return inputs, targets[rows], None if weights is None else weights[rows]
+
+
+def _dataset(blocks: Callable[[], Iterator[Block]], part: Split | Stream, steps: int) -> Any:
+    """A dataset of (batch, start, total), see `Block`."""
+    signature = _signature(part)
+    used = len(signature)
+    counts = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64))
+    stream = tf.data.Dataset.from_generator(
+        lambda: ((batch[:used], start, total) for batch, start, total in blocks()),
+        output_signature=(signature, *counts),
+    )
+    return stream.apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def _signature(part: Split | Stream) -> tuple[Any, ...]:
+    inputs, targets, weights = part.batch(0, 1) if isinstance(part, Stream) else part.batch(np.arange(1))
     ragged = isinstance(part, Stream) or part.lengths is not None
 
     def spec(array: np.ndarray) -> tf.TensorSpec:
@@ -148,21 +259,34 @@ def _dataset(batches: Callable[[], Iterator[Batch]], part: Split | Stream, steps
         free = 2 if ragged and array.ndim > 1 else 1
         return tf.TensorSpec([None] * min(free, array.ndim) + list(array.shape[free:]), array.dtype)
 
-    inputs, targets, weights = example
-    signature = [{name: spec(array) for name, array in inputs.items()}, spec(targets)]
-    if weights is not None:
-        signature.append(spec(weights))
-    used = len(signature)
-    stream = tf.data.Dataset.from_generator(
-        lambda: (batch[:used] for batch in batches()), output_signature=tuple(signature)
+    return (
+        {name: spec(array) for name, array in inputs.items()},
+        spec(targets),
+        *([] if weights is None else [spec(weights)]),
     )
-    return stream.apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def _handed_out(stream: Any, model: "keras.Model", portion: Portion | None, *, keep: bool = False) -> Any:
+    """From blocks to what a model is fed, in the end to each of several replicas."""
+    feeder = _feeder(model)
+    if portion is None:
+        stream = stream.map(lambda batch, start, total: feeder(*batch))
+        return stream.cache() if keep else stream
+    replicas = range(portion.first, portion.first + portion.here)
+    stream = stream.flat_map(
+        lambda *block: tf.data.Dataset.range(replicas.start, replicas.stop).map(
+            lambda replica: portion.of(replica, *block)
+        )
+    ).map(lambda batch, real: (feeder(*batch), real))
+    # Endless: for any other the replicas would ask each other before each step whether there is one more.
+    return (stream.cache() if keep else stream).repeat()
 
 
 def _augmenter(augment: Callable[[dict[str, Any], Any], dict[str, Any]], seed: int) -> Callable[..., Any]:
-    def change(step: Any, batch: Any) -> Any:
+    def change(step: Any, block: Any) -> Any:
+        batch, start, total = block
         key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), step)
-        return (augment(batch[0], key), *batch[1:])
+        return (augment(batch[0], key), *batch[1:]), start, total
 
     return change
 

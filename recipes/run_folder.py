@@ -93,10 +93,8 @@ def begin(
     """
     if resume and overwrite:
         raise UsageError("--resume goes on with a run, --overwrite throws it away: give one of them")
-    if name not in RECIPES:
-        raise UsageError(f"unknown recipe {name!r}{near_match(name, RECIPES)}")
+    recipe = configured(name, overrides, preset)
     overrides = {**preset_fields(name, preset), **overrides}
-    recipe = configure(RECIPES[name](), overrides)
     folder = RunFolder(path)
     _admit(folder, resume=resume, overwrite=overwrite)
     if resume and folder.config.exists():
@@ -105,6 +103,25 @@ def begin(
         _clear(folder)
     _start(folder, recipe)
     return recipe
+
+
+def configured(name: str, overrides: Mapping[str, Any], preset: str | None) -> RecipeConfig:
+    """Makes a recipe with the settings that the user gave.
+
+    Args:
+        name: The recipe's name.
+        overrides: The fields that the user gave.
+        preset: The recipe's settings that the fields start from.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        UsageError: An unknown name or a bad field.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe {name!r}{near_match(name, RECIPES)}")
+    return configure(RECIPES[name](), {**preset_fields(name, preset), **overrides})
 
 
 def stored_recipe(path: Path) -> RecipeConfig:

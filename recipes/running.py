@@ -4,21 +4,22 @@ import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
 
-from recipes import artifacts, bptt, devices, judging, pages, pipelines, training
+from recipes import artifacts, bptt, devices, judging, pages, pipelines, strategies, training
 from recipes.checkpoints import Progress
 from recipes.console import Console
 from recipes.data import Data, Split, Stream
 from recipes.errors import Interrupted, RecipeError, UsageError, first_line
 from recipes.files import read_json, sole_use, write_atomically, write_json
 from recipes.loading import load_model
-from recipes.recipe import Deployment, Objective, RecipeConfig, Verdict, recipe_name
-from recipes.run_folder import RunFolder, begin, default_folder
+from recipes.recipe import Deployment, RecipeConfig, Verdict, recipe_name
+from recipes.run_folder import RunFolder, begin, configured, default_folder, stored_recipe
+from recipes.strategies import Team
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ def run(
     quiet: bool = False,
     preset: str | None = None,
     wait: bool = False,
+    strategy: str | None = None,
     **fields: Any,
 ) -> Run:
     """Trains a recipe, exports the model to every format, verifies and measures each file, writes the report.
@@ -65,6 +67,9 @@ def run(
         quiet: Say nothing on the way.
         preset: Settings of the recipe's that go together, such as "full"; the fields change some of them.
         wait: Where another process uses the folder, wait until it has done with it.
+        strategy: `"mirrored"` trains on all GPUs of this machine, `"multi_worker"` on those of all machines that the
+            environment variable TF_CONFIG names; there each process calls this alike, with a folder that all see, and
+            the chief alone writes files: the others return with the trained model, and without metrics and results.
         **fields: The recipe's fields that differ from their defaults.
 
     Returns:
@@ -72,37 +77,64 @@ def run(
 
     Raises:
         UsageError: An unknown recipe or field, or a value that the field does not allow.
-        RecipeError: The folder is in the way or in use, a file could not be written, training diverged, or an artifact
-            failed its verification (it is then deleted from `exports/`).
+        RecipeError: The folder is in the way or in use, a file could not be written, training diverged, another worker
+            is gone, or an artifact failed its verification (it is then deleted from `exports/`).
         Interrupted: Ctrl-C; says how to go on.
     """
     path = Path(out) if out is not None else default_folder(name)
     console = Console(quiet)
-    is_new = not path.exists()
     try:
-        with contextlib.ExitStack() as stack:
-            if path.is_dir():
-                stack.enter_context(sole_use(path, wait=wait))
-            recipe = begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
-            if is_new:
-                stack.enter_context(sole_use(path, wait=wait))
-            return _Runner(recipe, RunFolder(path), console).run()
-    except UsageError:
-        # Found out only with the data at hand, such as a model of another shape: there is nothing to go on with, unless
-        # an epoch was trained.
-        if is_new and not RunFolder(path).metrics.exists():
-            shutil.rmtree(path, ignore_errors=True)
-        raise
+        if strategy == "multi_worker":
+            # What is wrong with the words alone is said before the others are waited for.
+            configured(name, fields, preset)
+        team = strategies.assemble(strategy, console.say)
+
+        def start() -> RecipeConfig:
+            return begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
+
+        with team.watched(), _begun(start, path, team, wait=wait) as recipe:
+            return _Runner(recipe, RunFolder(path), console, team).run()
     except KeyboardInterrupt:
         again = f"seqzoo run {name}" + (f" --out {out}" if out is not None else "")
+        again += f" --strategy {strategy}" if strategy else ""
         raise Interrupted(f"stopped; go on with: {again} --resume") from None
+
+
+@contextlib.contextmanager
+def _begun(start: Callable[[], RecipeConfig], path: Path, team: Team, *, wait: bool) -> Iterator[RecipeConfig]:
+    """The chief makes the folder ready and keeps others out of it; the other workers read what it holds then."""
+    if not team.is_chief:
+        if not team.told(1)[0]:
+            raise RecipeError(f"worker {team.worker} of {team.workers} stops: the chief could not begin")
+        yield stored_recipe(path)
+        return
+    is_new = not path.exists()
+    with contextlib.ExitStack() as stack:
+        try:
+            if path.is_dir():
+                stack.enter_context(sole_use(path, wait=wait))
+            recipe = start()
+            if is_new:
+                stack.enter_context(sole_use(path, wait=wait))
+        except Exception:
+            team.told(0)
+            raise
+        team.told(1)
+        try:
+            yield recipe
+        except UsageError:
+            # Found out only with the data at hand, such as a model of another shape: there is nothing to go on with,
+            # unless an epoch was trained.
+            if is_new and not RunFolder(path).metrics.exists():
+                shutil.rmtree(path, ignore_errors=True)
+            raise
 
 
 class _Runner:
     """The phases of a run. Each can be done again: it overwrites what a kill may have left of it."""
 
-    def __init__(self, recipe: RecipeConfig, folder: RunFolder, console: Console) -> None:
-        self.recipe, self.folder, self.console = recipe, folder, console
+    def __init__(self, recipe: RecipeConfig, folder: RunFolder, console: Console, team: Team) -> None:
+        self.recipe, self.folder, self.console, self.team = recipe, folder, console, team
         self.seconds: dict[str, float] = {}
         # What an earlier process has spent on the run is not known to this one.
         self.resumed = folder.metrics.exists()
@@ -110,11 +142,18 @@ class _Runner:
     def run(self) -> Run:
         with training.numerics(self.recipe):
             data = self._timed("load data", self.recipe.load_data)
+            _check_batch(self.recipe, data, self.team)
             done = self._finished()
+            if len(set(self.team.told(int(done is not None)))) > 1:
+                raise RecipeError(f"the workers see different runs in {self.folder.path}: all must see the same folder")
             model, progress = (load_model(self.folder.model), None) if done else self._train(data)
         if done:
             self.console.say(f"the run in {self.folder.path} is complete")
             return self._result(data, model, done)
+        self.team.leave()
+        if not self.team.is_chief:
+            self.console.say(f"worker {self.team.worker} of {self.team.workers} is done; the chief writes the files")
+            return Run(self.folder.path, self.recipe, data, model, {}, {})
         # Here, and nowhere before, the test part is looked at.
         deployments = self.recipe.deployments(model, data)
         verdict = self._timed("judge", lambda: self._judge(deployments[0], data))
@@ -134,27 +173,45 @@ class _Runner:
         return self._result(data, model, results)
 
     def _train(self, data: Data) -> tuple[keras.Model, Progress]:
-        recipe = self.recipe
-        model = recipe.build_model(data)
-        self._introduce(data, model)
-        objective = recipe.objective()
-        progress = self._timed("train", lambda: self._fit(model, objective, data))
-        best = progress.rows[progress.best_epoch - 1][progress.monitor]
-        self.console.say(f"best epoch {progress.best_epoch} of {progress.epochs}: {progress.monitor} {best:.4f}")
-        write_atomically(self.folder.model, lambda partial: _save(model, partial))
+        model = self.recipe.build_model(data)
+        if self.team.is_chief:
+            self._introduce(data, model)
+        progress = self._timed("train", lambda: self._fit(model, data))
+        if self.team.is_chief:
+            best = progress.rows[progress.best_epoch - 1][progress.monitor]
+            self.console.say(f"best epoch {progress.best_epoch} of {progress.epochs}: {progress.monitor} {best:.4f}")
+            write_atomically(self.folder.model, lambda partial: _save(model, partial))
         return model, progress
 
-    def _fit(self, model: keras.Model, objective: Objective, data: Data) -> Progress:
-        row = self.recipe.solve(model, data)
+    def _fit(self, model: keras.Model, data: Data) -> Progress:
+        recipe, team = self.recipe, self.team
+        row = recipe.solve(model, data)
         if row is not None:
-            return training.solve(self.recipe, row, objective, self.folder.path)
-        on_stream = isinstance(data.train, Stream)
-        trained = bptt.carrying(model, self.recipe.batch_size) if on_stream else model
-        training.compile_model(trained, self.recipe, objective, data)
-        progress = training.fit(self.recipe, trained, objective, data, folder=self.folder.path, console=self.console)
-        if on_stream:
+            if team.replicas > 1:
+                raise UsageError("a model that is fitted in closed form is fitted in one process, without --strategy")
+            return training.solve(recipe, row, recipe.objective(), self.folder.path)
+        with team.scope():
+            objective = recipe.objective()
+            trained = self._twin(model, data)
+            training.compile_model(trained, recipe, objective, data, team)
+        # The others train in silence.
+        console = self.console if team.is_chief else Console(quiet=True)
+        progress = training.fit(recipe, trained, objective, data, folder=self.folder.path, console=console, team=team)
+        if isinstance(data.train, Stream):
             bptt.copy_weights(trained, model)
+        elif trained is not model:
+            model.set_weights(trained.get_weights())
         return progress
+
+    def _twin(self, model: keras.Model, data: Data) -> keras.Model:
+        """What is trained: the model itself, unless it must carry states, or each replica have a copy."""
+        if isinstance(data.train, Stream):
+            return bptt.carrying(model, self.recipe.batch_size // self.team.replicas)
+        if self.team.replicas == 1:
+            return model
+        twin = self.recipe.build_model(data)
+        twin.set_weights(model.get_weights())
+        return twin
 
     def _judge(self, deployment: Deployment, data: Data) -> Verdict:
         runtime = judging.keras_predict(deployment.model)
@@ -162,8 +219,9 @@ class _Runner:
 
     def _introduce(self, data: Data, model: keras.Model) -> None:
         self.console.say(f"{recipe_name(type(self.recipe))}: {data.summary} ({_sizes(data)})")
+        replicas = f", {self.team.replicas} replicas" if self.team.replicas > 1 else ""
         self.console.say(
-            f"training {model.count_params():,} weights on {devices.device_name()}, {self.recipe.precision}"
+            f"training {model.count_params():,} weights on {devices.device_name()}{replicas}, {self.recipe.precision}"
         )
         for layer in devices.recurrent_layers(model):
             self.console.say(f"  {layer}")
@@ -194,6 +252,7 @@ class _Runner:
             "failures": failures,
             "resumed": self.resumed,
             "device": devices.device_name(),
+            "replicas": self.team.replicas,
             "seconds": {phase: round(spent, 2) for phase, spent in self.seconds.items()},
         }
 
@@ -205,6 +264,16 @@ class _Runner:
         done = work()
         self.seconds[phase] = time.perf_counter() - start
         return done
+
+
+def _check_batch(recipe: RecipeConfig, data: Data, team: Team) -> None:
+    if recipe.batch_size < team.replicas:
+        raise UsageError(f"{team.replicas} replicas can't share a batch of {recipe.batch_size}: raise batch_size")
+    if isinstance(data.train, Stream) and recipe.batch_size % team.replicas:
+        raise UsageError(
+            f"{team.replicas} replicas read a text at {recipe.batch_size} places: batch_size must be a multiple of "
+            f"{team.replicas}"
+        )
 
 
 def _sizes(data: Data) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import recipes
 from recipes.commands.command import Switch, print_json, print_table
@@ -24,6 +24,8 @@ class Run(OfRecipe):
     """Throw away the run in the folder."""
     wait: Switch = False
     """Where another process uses the folder, wait until it has done with it."""
+    strategy: Literal["mirrored", "multi_worker"] | None = None
+    """Train on all GPUs of this machine, or on all machines that TF_CONFIG names; see docs/scaling.md."""
 
     def start(self, name: str) -> Any:
         """The recipe that the options change: of a resumed run, the one in its folder."""
@@ -43,11 +45,12 @@ class Run(OfRecipe):
             overwrite=self.overwrite,
             preset=self.preset,
             wait=self.wait,
+            strategy=self.strategy,
             **self.given(),
         )
         if self.json:
             print_json({"folder": str(done.folder)} | done.results)
-        else:
+        elif done.results:  # a worker that is not the chief has none
             print_artifacts(done.results["artifacts"])
         return 0
 

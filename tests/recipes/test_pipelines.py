@@ -113,9 +113,7 @@ def test_states_are_carried_over_windows_and_forgotten_between_texts():
     whole = model.predict(ids, verbose=0)
     parts = [twin.predict_on_batch(ids[:, at : at + 4]) for at in (0, 4, 8)]
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5)
-    forget = bptt.ForgetBetweenTexts()
-    forget.set_model(twin)
-    forget.on_epoch_begin(0)
+    bptt.forget(twin)
     np.testing.assert_allclose(twin.predict_on_batch(ids[:, :4]), whole[:, :4], atol=1e-5)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import recipes
-from recipes import training
+from recipes.checkpoints import Checkpoints
 from recipes.files import PARTIAL
 from tests.recipes.small import FIELDS, assert_same, last_state, train, weights
 
@@ -110,14 +110,14 @@ class StoppedError(Exception):
 
 
 def train_one_epoch(folder, monkeypatch, **fields):
-    save = training.Checkpoints.save
+    save = Checkpoints.save
 
     def save_and_stop(self, model, progress):
         save(self, model, progress)
         raise StoppedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Checkpoints, "save", save_and_stop)
+        patch.setattr(Checkpoints, "save", save_and_stop)
         with pytest.raises(StoppedError):
             train(folder, **fields)
 
