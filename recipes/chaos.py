@@ -60,6 +60,8 @@ class Chaos(RecipeConfig):
     """Largest absolute bias; unless given what suits the task."""
     leak_rate: Annotated[PartOf | None, Search(0.2, 1.0)] = None
     """How much of the state is new at each step; unless given what suits the task."""
+    squares_to_readout: bool | None = None
+    """Whether the readout also sees the squares of the states (Jaeger 2003); unless given what suits the task."""
     connectivity: PartOf = 0.05
     """Share of the recurrent weights that is not zero."""
     ridge: Annotated[Positive | None, Search(1e-12, 1e-4, log=True)] = None

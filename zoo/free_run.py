@@ -34,15 +34,20 @@ def free_run(model: keras.Model, steps: int) -> keras.Model:
         raise ValueError(
             f"a free run needs as many predictions as features; {model.name!r} has {readout.units} and {width}"
         )
-    direct = "readout_inputs" in layers
+    squares = "squares" in layers
+    direct = readout.kernel.shape[0] > cell.output_size * (1 + squares)
     features = keras.Input((None, width), name="features")
     heard = keras.layers.RNN(cell, return_sequences=True, return_state=True, name="hearing")
     # (batch, time, features) -> (batch, time, units), and the states after the last step
     h, *states = heard(features)
-    seen = keras.layers.Concatenate(name="readout_inputs")([h, features]) if direct else h
-    predictions = readout(seen)
+    seen = [h]
+    if squares:
+        seen.append(keras.layers.Multiply(name="squares")([h, h]))
+    if direct:
+        seen.append(features)
+    predictions = readout(keras.layers.Concatenate(name="readout_inputs")(seen) if len(seen) > 1 else h)
     first = predictions[:, -1]
-    alone = keras.layers.RNN(FreeRunCell(cell, readout, direct), return_sequences=True, name="free_run")
+    alone = keras.layers.RNN(FreeRunCell(cell, readout, direct, squares), return_sequences=True, name="free_run")
     # The cell reads nothing of this but how many steps there are.
     clock = keras.layers.RepeatVector(steps, name="clock")(first)
     run = alone(clock, initial_state=[first, *states])

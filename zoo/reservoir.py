@@ -42,6 +42,7 @@ def _features(features: int, mask_value: float | None) -> tuple[Any, Any]:
     streamable=True,
     references=(
         "Jaeger 2001, GMD report 148, The 'echo state' approach to analysing and training recurrent neural networks",
+        "Jaeger 2003, NIPS 15, Adaptive nonlinear system identification with echo state networks",
         "Jaeger et al. 2007, doi:10.1016/j.neunet.2007.04.016",
         "Lukosevicius 2012, doi:10.1007/978-3-642-35289-8_36",
     ),
@@ -58,6 +59,7 @@ def echo_state_network(
     leak_rate: Share = 1.0,
     connectivity: Share = 0.1,
     input_to_readout: bool = True,
+    squares_to_readout: bool = False,
     seed: NaturalNumber = 0,
     mask_value: float | None = None,
 ) -> keras.Model:
@@ -68,7 +70,7 @@ def echo_state_network(
 
     Equation:
         h_t = (1 - a) h_{t-1} + a tanh(x_t W_in + h_{t-1} W + b),  max |eigenvalue of W| = spectral_radius
-        y_t = [h_t; x_t] W_out + c
+        y_t = [h_t; x_t] W_out + c, with squares [h_t; h_t^2; x_t] W_out + c
         ridge: W_out, c = argmin sum_t |y_t - target_t|^2 + ridge |W_out|^2
 
     Args:
@@ -81,6 +83,8 @@ def echo_state_network(
         leak_rate: How much of the state is new at each step; small for slow signals.
         connectivity: Share of the recurrent weights that is not zero.
         input_to_readout: Whether the readout also sees the input.
+        squares_to_readout: Whether it also sees the square of each unit (Jaeger 2003): twice the weights to solve for,
+            and what a linear readout misses where the reservoir, odd as tanh is, must tell a sign from a size.
         seed: Of the reservoir's weights.
         mask_value: Steps whose features all equal this value are padding and are skipped.
 
@@ -91,7 +95,7 @@ def echo_state_network(
     # Inputs
     inputs, x = _features(features, mask_value)
 
-    # Body: (batch, time, features) -> (batch, time, units), perhaps with the features beside them
+    # Body: (batch, time, features) -> (batch, time, units), perhaps with their squares and the features beside them
     cell = EchoStateCell(
         units,
         spectral_radius=spectral_radius,
@@ -103,8 +107,13 @@ def echo_state_network(
         name="reservoir_cell",
     )
     h = keras.layers.RNN(cell, return_sequences=True, name="reservoir")(x)
+    seen = [h]
+    if squares_to_readout:
+        seen.append(keras.layers.Multiply(name="squares")([h, h]))
     if input_to_readout:
-        h = keras.layers.Concatenate(name="readout_inputs")([h, x])
+        seen.append(x)
+    if len(seen) > 1:
+        h = keras.layers.Concatenate(name="readout_inputs")(seen)
 
     # Head: (batch, time, units) -> (batch, time, targets)
     predictions = keras.layers.Dense(targets, dtype="float32", name="predictions")(h)

@@ -59,10 +59,12 @@ def test_parts_are_different_series_and_the_same_for_every_seed(task):
         assert targets.shape[1] == inputs.shape[1] - 1 + recipe._task.horizon
 
 
-def test_a_free_run_feeds_each_prediction_back():
-    model = zoo.create_model("echo_state_network", features=2, targets=2, units=15, leak_rate=0.7)
-    random = np.random.default_rng(0)
-    model.get_layer("predictions").kernel.assign(random.normal(0, 0.3, (17, 2)))
+@pytest.mark.parametrize(("direct", "squares"), [(True, False), (True, True), (False, True), (False, False)])
+def test_a_free_run_feeds_each_prediction_back(direct, squares):
+    fields = {"features": 2, "targets": 2, "units": 15, "leak_rate": 0.7}
+    model = zoo.create_model("echo_state_network", **fields, input_to_readout=direct, squares_to_readout=squares)
+    random, kernel = np.random.default_rng(0), model.get_layer("predictions").kernel
+    kernel.assign(random.normal(0, 0.3, kernel.shape))
     heard = random.normal(size=(3, 20, 2)).astype("float32")
     outputs = free_run(model, 5).predict_on_batch(heard)
     np.testing.assert_allclose(outputs["predictions"], model.predict_on_batch(heard), atol=1e-6)
