@@ -58,7 +58,22 @@ def sequence_inputs(
     inputs = keras.Input(shape=(None, features), dtype="float32", name="features")
     if mask_value is None:
         return inputs, inputs
-    return inputs, keras.layers.Masking(mask_value, name="padding")(inputs)
+    return inputs, padding_masked(inputs, mask_value)
+
+
+def padding_masked(inputs: Any, mask_value: float) -> Any:
+    """Masks the steps whose features all equal a value.
+
+    Args:
+        inputs: (batch, time, features).
+        mask_value: What padding is filled with.
+
+    Returns:
+        The same shape, zeros where it is padding, with the mask.
+    """
+    # float32 under every policy: rounded to half precision, a step may equal a value that it does not have, and a
+    # large value is infinite.
+    return keras.layers.Masking(mask_value, dtype="float32", name="padding")(inputs)
 
 
 def sequence_dropout(x: Any, rate: float, *, name: str) -> Any:

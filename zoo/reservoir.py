@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import keras
 
+from zoo.blocks import padding_masked
 from zoo.fields import NaturalNumber, PositiveFloat, PositiveInt, Range
 from zoo.layers.echo_state_cell import EchoStateCell
 from zoo.layers.liquid_state_cell import LiquidStateCell
@@ -32,7 +33,7 @@ Share = Annotated[float, Range(above=0, max=1)]
 
 def _features(features: int, mask_value: float | None) -> tuple[Any, Any]:
     inputs = keras.Input(shape=(None, features), dtype="float32", name="features")
-    return inputs, inputs if mask_value is None else keras.layers.Masking(mask_value, name="padding")(inputs)
+    return inputs, inputs if mask_value is None else padding_masked(inputs, mask_value)
 
 
 @register_model(

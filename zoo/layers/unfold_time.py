@@ -18,7 +18,8 @@ class UnfoldTime(keras.layers.Layer):  # type: ignore[misc]  # keras ships no ty
             mask_value: What padded steps of the second input are filled with; None if there is no padding.
             **options: Further arguments of `keras.layers.Layer`.
         """
-        super().__init__(**options)
+        # No autocast: rounded to half precision, a step may equal a value that it does not have.
+        super().__init__(**{**options, "autocast": False})
         self.mask_value = mask_value
         self.supports_masking = True
 
