@@ -95,3 +95,16 @@ def test_half_precision_pools_without_overflow() -> None:
     got = np.asarray(layer(X, mask=MASK), np.float32)
     assert np.isfinite(got).all()
     np.testing.assert_allclose(got, rows(lambda x: x.max(0)), atol=2e-3)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_pools_long_sequences(policy: str) -> None:
+    rng = np.random.default_rng(5)
+    x, mask = rng.normal(1.0, 0.1, size=(2, 70000, 3)).astype("float32"), rng.random((2, 70000)) < 0.9
+    attention = layers.AttentionPooling(dtype=keras.DTypePolicy(policy))
+    attention.build(x.shape)
+    attention.set_weights([np.zeros_like(weight) for weight in attention.get_weights()])  # every step weighs the same
+    wanted = np.stack([row[valid].mean(0) for row, valid in zip(x, mask, strict=True)])
+    for layer in (layers.MaskedPooling("mean", dtype=keras.DTypePolicy(policy)), attention):
+        got = keras.ops.convert_to_numpy(keras.ops.cast(layer(x, mask=mask), "float32"))
+        np.testing.assert_allclose(got, wanted, atol=5e-3)

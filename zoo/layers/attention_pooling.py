@@ -33,7 +33,8 @@ class AttentionPooling(keras.layers.Layer):  # type: ignore[misc]  # keras ships
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pools over time."""
         # (batch, time, 1), (batch, time, features) -> (batch, features)
-        return ops.sum(ops.cast(self.weights_of(inputs, mask), inputs.dtype) * inputs, axis=1)
+        mean = ops.sum(self.weights_of(inputs, mask) * ops.cast(inputs, "float32"), axis=1)
+        return ops.cast(mean, inputs.dtype)
 
     def weights_of(self, inputs: Any, mask: Any = None) -> Any:
         """Gives each step's share of the mean.

@@ -37,8 +37,11 @@ class MaskedPooling(keras.layers.Layer):  # type: ignore[misc]  # keras ships no
             return ops.mean(inputs, axis=1) if self.mode == "mean" else ops.max(inputs, axis=1)
         valid = ops.expand_dims(mask, -1)
         if self.mode == "mean":
-            weight = ops.cast(valid, inputs.dtype)
-            return ops.sum(inputs * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)
+            # float32 at least: half precision can't count the steps of a long sequence.
+            wide = keras.backend.result_type(inputs.dtype, "float32")
+            weight = ops.cast(valid, wide)
+            total = ops.sum(ops.cast(inputs, wide) * weight, axis=1)
+            return ops.cast(total / ops.maximum(ops.sum(weight, axis=1), 1), inputs.dtype)
         lowest = ops.full_like(inputs, -6e4 if inputs.dtype == "float16" else -3e38)
         highest = ops.max(ops.where(valid, inputs, lowest), axis=1)
         return ops.where(ops.any(valid, axis=1), highest, ops.zeros_like(highest))
