@@ -122,10 +122,11 @@ def _begun(start: Callable[[], RecipeConfig], path: Path, team: Team, *, wait: b
         team.told(1)
         try:
             yield recipe
-        except UsageError:
-            # Found out only with the data at hand, such as a model of another shape: there is nothing to go on with,
-            # unless an epoch was trained.
-            if is_new and not RunFolder(path).metrics.exists():
+        except RecipeError:
+            # Found out only with the data at hand, such as a broken line or a model of another shape: there is nothing
+            # to go on with, unless something was trained.
+            folder = RunFolder(path)
+            if is_new and not folder.metrics.exists() and not any(folder.checkpoints.glob("*")):
                 shutil.rmtree(path, ignore_errors=True)
             raise
 

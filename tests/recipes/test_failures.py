@@ -72,6 +72,13 @@ def test_no_folder_can_be_made(fails, tmp_path):
     assert "Not a directory" in fails("run", "digits", "--out", tmp_path / "file" / "run")
 
 
+def test_data_that_can_not_be_read_leaves_no_folder(fails, tmp_path):
+    (tmp_path / "own.csv").write_text("temp\n1\nwarm\n")
+    line = fails("run", "forecast", "--csv", tmp_path / "own.csv", "--target", "temp", "--out", tmp_path / "run")
+    assert "own.csv, line 3: expected a number in column 'temp', found 'warm'" in line
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("limit", "file"), [(600, "config.json"), (3_000, "npz"), (12_000, "model.keras")])
 def test_disk_full(fails, tmp_path, limit, file):
     folder = tmp_path / "run"
