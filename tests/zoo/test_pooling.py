@@ -61,16 +61,18 @@ def test_builders_pool_the_states(name: str) -> None:
     size = "targets" if name == "sequence_regressor" else "classes"
     fields = {"features": 5, size: 2, "units": (4,), "cell": "gru", "mask_value": -7.0}
     x = np.where(MASK[..., None], X, np.float32(-7))
-    pools = {"mean": lambda h: h.mean(0), "max": lambda h: h.max(0)}
-    for mode, pool in pools.items():
+    for mode in ("mean", "max", "attention"):
         model = build(name, {**fields, "pooling": mode})
+        model.set_weights([RNG.normal(scale=0.5, size=weight.shape) for weight in model.get_weights()])
         weights = model.get_weights()
+        pool = {"mean": lambda h: h.mean(0), "max": lambda h: h.max(0), "attention": attention(weights[-5:-2])}[mode]
         states = reference.recurrence("gru", X, weights[:3], MASK)
         if name == "bidirectional_classifier":
             backward = reference.recurrence("gru", X, weights[3:6], MASK, reverse=True)
             states = np.concatenate([states, backward], -1)
-        pooled = np.stack([pool(h[m]) for h, m in zip(states, MASK, strict=True) if m.any()])
-        got = call(model, {"features": x})[:3]
+        nothing = np.zeros(states.shape[-1])  # where a row is all padding
+        pooled = np.stack([pool(h[m]) if m.any() else nothing for h, m in zip(states, MASK, strict=True)])
+        got = call(model, {"features": x})
         np.testing.assert_allclose(got, reference.dense(pooled, weights[-2:]), atol=1e-5)
 
 
