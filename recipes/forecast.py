@@ -89,7 +89,7 @@ class Forecast(RecipeConfig):
     season: Count | None = None
     """Steps after which the series repeats, for the seasonal baseline; unless given the series' own, or one horizon."""
     model: str = "sequence_regressor"
-    """What reads the past: any model of the zoo of this one's shape."""
+    """What reads the past: a model of the zoo from numbers to numbers, for the sequence or at each step."""
     cell: Cell = "gru"
     """Kind of recurrent layer."""
     units: Annotated[tuple[Count, ...], Search(values=((16,), (32,), (48,), (64,), (32, 32)))] = (48,)
@@ -145,12 +145,19 @@ class Forecast(RecipeConfig):
         """
         import keras
 
+        import zoo
         from recipes import models
 
-        regressor = models.build(self, self.model, "sequence_regressor", {"features": 1, "targets": self._horizon})
+        # The autoregressive baselines predict at each step; what they say at the last counts.
+        known = self.model in zoo.list_models()
+        at_each_step = known and zoo.get_spec(self.model).shape is zoo.get_spec("autoregressive").shape
+        usual = "autoregressive" if at_each_step else "sequence_regressor"
+        regressor = models.build(self, self.model, usual, {"features": 1, "targets": self._horizon})
         features = keras.Input((None, 1), name="features")
         last = features[:, -1:]  # (batch, time, 1) -> (batch, 1, 1)
         change = regressor(features - last)
+        if at_each_step:
+            change = change[:, -1]  # (batch, time, horizon) -> (batch, horizon)
         predictions = keras.layers.Add(dtype="float32", name="predictions")([change, last[:, :, 0]])
         return keras.Model(features, predictions, name="forecast")
 

@@ -49,19 +49,32 @@ def build(recipe: RecipeConfig, name: str, usual: str, task: Mapping[str, Any]) 
     for setting in settings:
         # What nobody changed is left to another builder's own default.
         if setting in spec.fields and setting not in fields and (name == usual or setting in changed):
-            fields[setting] = _suited(name, spec.fields[setting], getattr(recipe, setting))
+            fields[setting] = suited(name, spec.fields[setting], getattr(recipe, setting))
     try:
         return zoo.create_model(name, **fields)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{own}: {error}") from error
 
 
-def _suited(model: str, field: Field, value: Any) -> Any:
-    """Several models have one layer, whose width is a number, where others have a stack."""
+def suited(model: str, field: Field, value: Any) -> Any:
+    """Brings a width to a builder's form: several models have one layer, whose width is a number, others a stack.
+
+    Args:
+        model: The zoo's model.
+        field: One of its fields.
+        value: What a recipe has for it: a number, or a tuple.
+
+    Returns:
+        The value, or the number of a tuple of one, or a tuple of one for a number.
+
+    Raises:
+        UsageError: A tuple of several for a single layer.
+    """
     # Annotated[tuple[...], rule] or a plain type
-    kind = typing.get_args(field.annotation)[0] if isinstance(value, tuple) else None
-    if kind is None or typing.get_origin(kind) is tuple:
-        return value
+    arguments = typing.get_args(field.annotation)
+    is_stack = bool(arguments) and typing.get_origin(arguments[0]) is tuple
+    if is_stack or not isinstance(value, tuple):
+        return (value,) if is_stack and isinstance(value, int) else value
     if len(value) > 1:
         raise UsageError(f"{model} has one {field.name}, got {len(value)} of them: {' '.join(map(str, value))}")
     return value[0]

@@ -67,7 +67,9 @@ def test_metrics_by_hand(recipe):
     assert other["seasonal_naive_mse"] == pytest.approx(np.square(seasonal).mean(), rel=1e-4)
 
 
-def test_the_model_says_how_far_from_the_last_value(recipe):
+@pytest.mark.parametrize("model", ["sequence_regressor", "autoregressive", "latent_autoregressive"])
+def test_the_model_says_how_far_from_the_last_value(recipe, model):
+    recipe = dataclasses.replace(recipe, model=model)
     data = recipe.load_data()
     model = recipe.build_model(data)
     features = data.test.inputs["features"][:3]

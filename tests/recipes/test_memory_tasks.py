@@ -66,7 +66,7 @@ def test_parts_share_nothing_but_the_one_wave(task):
 
 # Each network on one task, and each task by one network: the rest of the grid is the same layers again.
 @pytest.mark.parametrize(
-    ("model", "task"), [(model, "adding") for model in MODELS] + [("gru", task) for task in LENGTHS]
+    ("model", "task"), [(model, "adding") for model in (*MODELS, "stacked_rnn")] + [("gru", task) for task in LENGTHS]
 )
 def test_every_network_answers_every_task(model, task):
     recipe = small(task=task, model=model)

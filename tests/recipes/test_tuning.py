@@ -262,4 +262,3 @@ def test_sigkill_at_random_moments(tmp_path, method):
     # TensorFlow numbers the functions in it as the process went: a digit more or less after a kill.
     assert killed_sizes == pytest.approx(whole_sizes, abs=64)
     assert tuning.JOURNAL in {path.name for path in (tmp_path / "killed").iterdir()}
-    time.sleep(1)
