@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recipes.recipe import RecipeConfig
 
 Predict = Callable[[Arrays], Arrays]
-BATCH, STEPS = 256, 2**15
+BATCH, STEPS = 256, 2**13
 """How many examples, and how many steps of them with their padding, one call gets at most."""
 
 
