@@ -105,7 +105,9 @@ def convolution(scope: Scope, layer: Any, call: Callable[..., Any], x: tf.Tensor
     kernel, stride, dilation = (_first(size) for size in (layer.kernel_size, layer.strides, layer.dilation_rate))
     size = (kernel - 1) * dilation + 1
     if layer.padding == "same" and size > 1:
-        raise refuse(layer, "padding='same' looks ahead; use padding='causal'")
+        causal = isinstance(layer, keras.layers.Conv1D)
+        instead = "padding='causal'" if causal else "padding='valid', with zeros put in front of the first step"
+        raise refuse(layer, f"padding='same' looks ahead; use {instead}")
     if layer.padding == "same" and stride == 1:
         return call(x)
     left = size - 1 if layer.padding == "causal" else 0

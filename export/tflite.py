@@ -94,6 +94,8 @@ def run_converter(converter: Any, quantizer: TfliteQuantizer | None = None) -> b
 def _explain(error: Exception) -> str:
     lacking = sorted(set(re.findall(r"tf\.(\w+)(?:\(|\{| )", str(error).split("Flex ops:")[-1])) - {"entry_function"})
     if "Flex ops:" in str(error) or "custom op" in str(error):
+        if "xf64>" in str(error):
+            return "LiteRT computes in float32, and the model in float64: make all of it with dtype='float32'"
         return f"LiteRT has no builtin op for {', '.join(lacking) or first_line(error)}; replace it in the model"
     return f"the LiteRT converter failed: {first_line(error)}"
 

@@ -54,9 +54,41 @@ def _matmul(original: Callable[..., Any]) -> Callable[..., Any]:
     return matmul
 
 
+def _getitem(original: Callable[..., Any]) -> Callable[..., Any]:
+    def getitem(self: tf.Tensor, key: Any, *others: Any) -> tf.Tensor:
+        parts = key if isinstance(key, tuple) else (key,)
+        new_axes = _new_axes(parts, self.shape.rank)
+        if not new_axes:
+            return original(self, key, *others)
+        # The converter has no strided slice that adds an axis where another one is dynamic.
+        rest = tuple(part for part in parts if part is not None)
+        result = original(self, rest, *others) if any(part not in (..., slice(None)) for part in rest) else self
+        for axis in new_axes:
+            result = tf.expand_dims(result, axis)
+        return result
+
+    return getitem
+
+
+def _new_axes(key: tuple[Any, ...], rank: int | None) -> list[int]:
+    """Where a key such as `[..., None]` puts new axes, in the result; none if it holds anything else than slices."""
+    if rank is None or not all(part is None or part is ... or isinstance(part, (int, slice)) for part in key):
+        return []
+    axes, place = [], 0
+    for part in key:
+        if part is None:
+            axes.append(place)
+        if part is ...:
+            place += rank - sum(each is not None and each is not ... for each in key)
+        elif not isinstance(part, int):
+            place += 1
+    return axes
+
+
 # What ONNX's MatMul does better in one piece as well.
 PRODUCTS: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {(numpy, "matmul"): _matmul}
 PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    (tf.Tensor, "__getitem__"): _getitem,
     (nn, "softplus"): _softplus,
     (nn, "log_sigmoid"): _log_sigmoid,
     (nn, "_apply_masks"): _apply_masks,

@@ -137,6 +137,11 @@ NOT_CAUSAL_EITHER: dict[str, tuple[Callable[[], keras.Model], str, str]] = {
         "culprit",
         "looks ahead",
     ),
+    "both sides of a picture": (
+        lambda: model_of(lambda x: L.Conv2D(1, 3, padding="same", name="culprit")(L.Reshape((-1, 5, 1))(x))),
+        "culprit",
+        "padding='valid', with zeros",
+    ),
     "overlapping outputs": (lambda: model_of(L.Conv1DTranspose(2, 3, name="culprit")), "culprit", "overlap"),
     "sum by a lambda": (
         lambda: model_of(L.Lambda(lambda y: ops.cumsum(y, axis=1), name="culprit")),
