@@ -7,7 +7,7 @@ import keras
 from zoo.blocks import logits_head, scores_at_each_step, sequence_dropout
 from zoo.cells import Cell
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
-from zoo.layers import AppendContext, GlobalAttention
+from zoo.layers import AppendContext, GlobalAttention, PartlyLabelledModel
 from zoo.layers.global_attention import Score
 from zoo.one_to_many import ContextPath
 from zoo.registry import register_model
@@ -149,8 +149,6 @@ def attention_encoder_decoder(
         query: Which state of the decoder looks: the new one, after the step, or the last one, before it.
         input_feeding: Whether the decoder reads its last attentional vector with the next token; for the new state.
         return_attention: Whether the weights a_ts are an output too.
-            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
-            carries the trained weights over.
         embedding: Size of the vectors that stand for tokens.
         dropout: Share of what each layer reads that is dropped in training, the same features at every step.
         recurrent_dropout: Share of the previous state that is dropped in training.
@@ -188,4 +186,4 @@ def attention_encoder_decoder(
     if not return_attention:
         return keras.Model(inputs, logits, name="attention_encoder_decoder")
     weights = keras.layers.Identity(dtype="float32", name="attention")(weights)
-    return keras.Model(inputs, {"logits": logits, "attention": weights}, name="attention_encoder_decoder")
+    return PartlyLabelledModel(inputs, {"logits": logits, "attention": weights}, name="attention_encoder_decoder")

@@ -1,7 +1,5 @@
 """Networks with an explicit memory: what they know stands apart from what they compute, and is read by attention."""
 
-from typing import Any
-
 import keras
 
 from zoo.blocks import SEQUENCE, logits_head, sequence_inputs
@@ -11,6 +9,7 @@ from zoo.layers.feature_slice import FeatureSlice
 from zoo.layers.head_weights import HeadWeights
 from zoo.layers.memory_hops import MemoryHops, Tying
 from zoo.layers.ntm_cell import Controller, NTMCell
+from zoo.layers.partly_labelled_model import PartlyLabelledModel
 from zoo.registry import register_model
 from zoo.specs import TaskShape
 
@@ -52,8 +51,6 @@ def memory_network(
         position_encoding: Whether a word's weight depends on its place in the sentence.
         tying: Which embeddings the hops share: each hop's output is the next one's input, or all hops have the same.
         return_weights: Whether to give the weights of the sentences in each hop too.
-            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
-            carries the trained weights over.
 
     Returns:
         A model from `story` (batch, sentences, words) and `question` (batch, question_words) to `logits`
@@ -68,10 +65,11 @@ def memory_network(
     u, weights = layer([story, question])
 
     # Head: (batch, embedding) -> (batch, classes)
-    outputs: Any = logits_head(u, classes)
-    if return_weights:
-        outputs = {"logits": outputs, "attention": keras.layers.Identity(dtype="float32", name="attention")(weights)}
-    return keras.Model({"story": story, "question": question}, outputs, name="memory_network")
+    inputs, logits = {"story": story, "question": question}, logits_head(u, classes)
+    if not return_weights:
+        return keras.Model(inputs, logits, name="memory_network")
+    attention = keras.layers.Identity(dtype="float32", name="attention")(weights)
+    return PartlyLabelledModel(inputs, {"logits": logits, "attention": attention}, name="memory_network")
 
 
 @register_model(
@@ -123,8 +121,6 @@ def neural_turing_machine(
         write_heads: Number of heads that write.
         shift: The furthest that a head moves in one step.
         return_weights: Whether to give where the heads looked too.
-            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
-            carries the trained weights over.
         embedding: Size of the vector that stands for a token.
         mask_value: Steps whose features all equal this value are padding and are skipped.
 
@@ -150,7 +146,7 @@ def neural_turing_machine(
     write = HeadWeights(size + read_heads * slots, write_heads, slots, dtype="float32", name="write_weights")(x)
     logits = logits_head(FeatureSlice(0, size, dtype="float32", name="state_and_reads")(x), classes)
     outputs = {"logits": logits, "read_weights": read, "write_weights": write}
-    return keras.Model(inputs, outputs, name="neural_turing_machine")
+    return PartlyLabelledModel(inputs, outputs, name="neural_turing_machine")
 
 
 @register_model(
@@ -190,8 +186,6 @@ def attention_memory(
         units: Width of the state.
         slots: How many states are remembered.
         return_weights: Whether to give where the model looked too, the newest state last.
-            For training with metrics leave it off, since Keras then asks for labels of every output; `set_weights`
-            carries the trained weights over.
         embedding: Size of the vector that stands for a token.
         mask_value: Steps whose features all equal this value are padding and are skipped.
 
@@ -214,4 +208,4 @@ def attention_memory(
         return keras.Model(inputs, logits_head(x, classes), name="attention_memory")
     attention = FeatureSlice(2 * units, 2 * units + slots, dtype="float32", name="attention")(x)
     logits = logits_head(FeatureSlice(0, 2 * units, name="state_and_read")(x), classes)
-    return keras.Model(inputs, {"logits": logits, "attention": attention}, name="attention_memory")
+    return PartlyLabelledModel(inputs, {"logits": logits, "attention": attention}, name="attention_memory")

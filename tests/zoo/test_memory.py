@@ -102,19 +102,6 @@ def test_each_hop_shares_its_weight_out_among_the_sentences_that_are_there(tying
     assert not attention[~remembered].any()
 
 
-def test_trained_with_metrics_the_weights_are_carried_over() -> None:
-    fields = {"vocabulary": 11, "classes": 4, "embedding": 6, "hops": 2}
-    model, (x, y) = build("memory_network", fields), lookup_stories(20, 0)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, metrics=["accuracy"], run_eagerly=True)
-    assert set(model.fit(x, y, verbose=0).history) == {"loss", "accuracy"}
-    looking = build("memory_network", {**fields, "return_weights": True})
-    looking.set_weights(model.get_weights())
-    got = outputs_of(looking, x)
-    np.testing.assert_array_equal(got["logits"], outputs_of(model, x)["logits"])
-    np.testing.assert_allclose(got["attention"].sum(axis=1), 1.0, atol=1e-5)
-
-
 def test_weights_come_on_request_only() -> None:
     for name, fields, extra in (
         ("memory_network", STORY, {"attention"}),

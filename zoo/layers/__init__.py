@@ -29,6 +29,7 @@ from zoo.layers.minimal_gated_cell import MinimalGatedCell
 from zoo.layers.ntm_cell import NTMCell
 from zoo.layers.output_recurrent_cell import OutputRecurrentCell
 from zoo.layers.padding_mask import PaddingMask
+from zoo.layers.partly_labelled_model import PartlyLabelledModel
 from zoo.layers.peephole_lstm_cell import PeepholeLSTMCell
 from zoo.layers.shifted_one_hot import ShiftedOneHot
 from zoo.layers.teacher_forcing import TeacherForcing
@@ -70,6 +71,7 @@ __all__ = [
     "NTMCell",
     "OutputRecurrentCell",
     "PaddingMask",
+    "PartlyLabelledModel",
     "PeepholeLSTMCell",
     "ShiftedOneHot",
     "TeacherForcing",
