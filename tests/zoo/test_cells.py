@@ -134,6 +134,11 @@ def test_a_gated_cell_without_bias_is_refused() -> None:
         layers.MinimalGatedCell(3, use_bias=False)
 
 
+def test_a_layer_norm_over_one_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="units must be at least 2, got 1"):
+        build("sequence_tagger", {"features": 4, "classes": 2, "cell": "lstm_layer_norm", "units": (3, 1)})
+
+
 def test_the_height_of_the_forget_bias_survives_a_reload() -> None:
     cell = layers.ForgetBiasLSTMCell(3, forget_bias=2.5)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))

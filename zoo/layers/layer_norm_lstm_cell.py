@@ -29,8 +29,13 @@ class LayerNormLSTMCell(GatedCell):
             units: Width of each state.
             epsilon: Keeps the division finite where all units are equal, as at the first step.
             **options: Further arguments of `keras.layers.SimpleRNNCell`.
+
+        Raises:
+            ValueError: One unit: less its mean it is zero, whatever it was.
         """
         super().__init__(units, **options)
+        if units < 2:
+            raise ValueError(f"a layer norm needs units to compare: units must be at least 2, got {units}")
         self.epsilon = epsilon
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
