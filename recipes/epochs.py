@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from recipes.errors import RecipeError
 from recipes.files import write_text
 from recipes.fit_loop import FitLoop
 from recipes.interruption import Stop
+from recipes.portions import Portion
 from recipes.recipe import Objective, RecipeConfig
 from recipes.strategies import Team
 
@@ -77,10 +78,12 @@ class Epochs:
         console: Console,
         team: Team,
         stop: Stop,
+        data_service: str | None,
     ) -> None:
         """Reads the checkpoint; the arguments are those of `training.fit`, and what SIGTERM is noted in."""
         self.recipe, self.model, self.data, self.console, self.team = recipe, model, data, console, team
         self.checkpoints, self.csv = Checkpoints(folder / "checkpoints"), folder / "metrics.csv"
+        self.data_service = data_service
         self.loop = FitLoop(model, objective.loss, team, stop)
         metrics = [metric for metric in objective.metrics if isinstance(metric, keras.metrics.Metric)]
         self.counters = [variable for metric in (self.loop.tracker, *metrics) for variable in metric.variables]
@@ -167,11 +170,16 @@ class Epochs:
         if self.team.is_chief:
             write_metrics(self.csv, self.progress.rows)
 
-    def _portion(self) -> pipelines.Portion | None:
+    def _portion(self) -> Portion | None:
         team = self.team
-        return None if team.strategy is None else pipelines.Portion(team.replicas, team.worker * team.here, team.here)
+        return None if team.strategy is None else Portion(team.replicas, team.worker * team.here, team.here)
 
     def _training_batches(self, skip: int) -> Any:
+        def served(positions: range) -> Iterator[Any]:
+            from recipes.data_service import served_batches
+
+            yield from served_batches(self.recipe, self.data, positions, str(self.data_service), self.console.say)
+
         stream = pipelines.training_stream(
             self.data,
             self.model,
@@ -181,6 +189,7 @@ class Epochs:
             epochs=self.recipe.epochs,
             skip=skip,
             portion=self._portion(),
+            made=served if self.data_service else None,
         )
         return iter(self.team.dataset(stream))
 

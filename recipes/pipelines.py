@@ -1,6 +1,6 @@
 """tf.data steps that recipes share: order, buckets of like length, windows of a stream."""
 
-import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -8,62 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from recipes.data import Batch, Data, Split, Stream
+from recipes.portions import Block, Portion, cut, own_rows
 
 if TYPE_CHECKING:
     import keras
 
 POOL = 50
 """Batches' worth of examples among which those of like length are brought together."""
-
-
-Block = tuple[Batch, int, int]
-"""Rows of a batch, where in the batch they begin, and how many rows the whole batch has."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Portion:
-    """The part of each batch that a process reads: that of some replicas of all.
-
-    Attributes:
-        replicas: How many share each batch, in order of its rows.
-        first: The first of this process.
-        here: How many there are in this process.
-    """
-
-    replicas: int
-    first: int
-    here: int
-
-    def rows(self, total: int) -> tuple[int, int]:
-        """Says which rows this process reads.
-
-        Args:
-            total: Rows of the batch.
-
-        Returns:
-            Start and stop; at least one row, so that no model runs on nothing.
-        """
-        start = min(self.first * total // self.replicas, total - 1)
-        return start, max(start + 1, (self.first + self.here) * total // self.replicas)
-
-    def of(self, replica: Any, batch: Any, start: Any, total: Any) -> tuple[Any, Any]:
-        """Cuts out what one replica gets.
-
-        Args:
-            replica: Which, of all.
-            batch: Rows of a batch, as tensors.
-            start: Where they begin.
-            total: Rows of the whole batch.
-
-        Returns:
-            The batch's rows, and for each 1; where there is none for it, any row and 0.
-        """
-        begin, end = (each * total // self.replicas - start for each in (replica, replica + 1))
-        rows = tf.shape(batch[1], tf.int64)[0]
-        at = tf.minimum(begin, rows - 1)
-        count = tf.maximum(end - begin, 1)
-        mine = tf.nest.map_structure(lambda tensor: tensor[at : at + count], batch)
-        return mine, tf.fill([count], tf.cast(end > begin, tf.float32))
 
 
 def steps_per_epoch(part: Split | Stream, batch_size: int) -> int:
@@ -81,6 +32,7 @@ def training_stream(
     epochs: int,
     skip: int = 0,
     portion: Portion | None = None,
+    made: Callable[[range], Iterator[Any]] | None = None,
 ) -> Any:
     """Streams the training part epoch after epoch, shuffled, in batches of like length, and augmented.
 
@@ -96,6 +48,7 @@ def training_stream(
         epochs: Index after the last.
         skip: Steps of the first epoch that are left out.
         portion: Which part of each batch is wanted; the whole batch if None.
+        made: Gives the batches of some steps, counted over all epochs, augmented; they are made here if None.
 
     Returns:
         A dataset of (inputs, targets) or (inputs, targets, weights), `steps_per_epoch` of them for each epoch; of a
@@ -105,15 +58,20 @@ def training_stream(
     steps = steps_per_epoch(part, batch_size)
     # What is drawn at random depends on the shape of the whole batch: cut before, it would be drawn otherwise.
     read = None if data.augment is not None else portion
+    positions = range(first * steps + skip, epochs * steps)
 
     def batches() -> Iterator[Block]:
+        if made is not None:
+            yield from ((batch, 0, len(batch[1])) for batch in made(positions))
+            return
         for epoch in range(first, epochs):
             random = np.random.default_rng([seed, epoch])
             yield from _blocks(part, batch_size, random, read, skip if epoch == first else 0)
 
-    stream = _dataset(batches, part, (epochs - first) * steps - skip)
-    if data.augment is not None:
-        stream = stream.enumerate(first * steps + skip).map(_augmenter(data.augment, seed))
+    stream = _dataset(batches, part, len(positions))
+    if data.augment is not None and made is None:
+        change = augmented(data.augment, seed)
+        stream = stream.enumerate(positions.start).map(lambda step, block: (change(step, block[0]), *block[1:]))
     return _handed_out(stream, model, portion).prefetch(tf.data.AUTOTUNE)
 
 
@@ -207,50 +165,56 @@ def feed(model: "keras.Model", inputs: dict[str, Any]) -> Any:
     return inputs[names[0]] if len(names) == 1 else {name: inputs[name] for name in names}
 
 
+def epoch_plan(part: Split | Stream, batch_size: int, random: np.random.Generator | None) -> list[Callable[[], Batch]]:
+    """Says how each batch of an epoch is made, without making it.
+
+    Args:
+        part: The part of the data.
+        batch_size: Examples in a batch.
+        random: Shuffles; without it examples come by length.
+
+    Returns:
+        A function for each step.
+    """
+    if isinstance(part, Stream):
+        return [functools.partial(part.batch, index, batch_size) for index in range(part.windows(batch_size))]
+    return [functools.partial(part.batch, rows) for rows in batch_rows(part, batch_size, random)]
+
+
 def _blocks(
     part: Split | Stream, batch_size: int, random: np.random.Generator | None, portion: Portion | None, skip: int
 ) -> Iterator[Block]:
     if isinstance(part, Stream):
         start, stop = portion.rows(batch_size) if portion else (0, batch_size)
         for index in range(skip, part.windows(batch_size)):
-            yield _cut(part.batch(index, batch_size), slice(start, stop)), start, batch_size
+            yield cut(part.batch(index, batch_size), slice(start, stop)), start, batch_size
         return
     for rows in batch_rows(part, batch_size, random)[skip:]:
         start, stop = portion.rows(len(rows)) if portion else (0, len(rows))
-        yield _own(part, rows, start, stop), start, len(rows)
-
-
-def _own(part: Split, rows: np.ndarray, start: int, stop: int) -> Batch:
-    """Makes some rows of a batch, as long as they are in the whole batch."""
-    if stop - start == len(rows):
-        return part.batch(rows)
-    from recipes.data import Ragged
-
-    columns = [*part.inputs.values(), *vars(part).values()]
-    longest = {int(rows[column.lengths[rows].argmax()]) for column in columns if isinstance(column, Ragged)}
-    made = part.batch(np.concatenate([rows[start:stop], np.array(sorted(longest), rows.dtype)]))
-    return _cut(made, slice(stop - start))
-
-
-def _cut(batch: Batch, rows: slice) -> Batch:
-    inputs, targets, weights = batch
-    inputs = {name: array[rows] for name, array in inputs.items()}
-    return inputs, targets[rows], None if weights is None else weights[rows]
+        yield own_rows(part, rows, start, stop), start, len(rows)
 
 
 def _dataset(blocks: Callable[[], Iterator[Block]], part: Split | Stream, steps: int) -> Any:
     """A dataset of (batch, start, total), see `Block`."""
-    signature = _signature(part)
-    used = len(signature)
+    specs = signature(part)
+    used = len(specs)
     counts = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64))
     stream = tf.data.Dataset.from_generator(
         lambda: ((batch[:used], start, total) for batch, start, total in blocks()),
-        output_signature=(signature, *counts),
+        output_signature=(specs, *counts),
     )
     return stream.apply(tf.data.experimental.assert_cardinality(steps))
 
 
-def _signature(part: Split | Stream) -> tuple[Any, ...]:
+def signature(part: Split | Stream) -> tuple[Any, ...]:
+    """Says what a batch is made of.
+
+    Args:
+        part: The part of the data.
+
+    Returns:
+        `tf.TensorSpec`s of inputs by name, targets, and weights if there are any.
+    """
     inputs, targets, weights = part.batch(0, 1) if isinstance(part, Stream) else part.batch(np.arange(1))
     ragged = isinstance(part, Stream) or part.lengths is not None
 
@@ -282,11 +246,20 @@ def _handed_out(stream: Any, model: "keras.Model", portion: Portion | None, *, k
     return (stream.cache() if keep else stream).repeat()
 
 
-def _augmenter(augment: Callable[[dict[str, Any], Any], dict[str, Any]], seed: int) -> Callable[..., Any]:
-    def change(step: Any, block: Any) -> Any:
-        batch, start, total = block
+def augmented(augment: Callable[[dict[str, Any], Any], dict[str, Any]], seed: int) -> Callable[..., Any]:
+    """Makes an augmentation a function of the step.
+
+    Args:
+        augment: As `Data.augment`.
+        seed: The run's seed.
+
+    Returns:
+        (step counted over all epochs, batch) -> batch.
+    """
+
+    def change(step: Any, batch: Any) -> Any:
         key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), step)
-        return (augment(batch[0], key), *batch[1:]), start, total
+        return (augment(batch[0], key), *batch[1:])
 
     return change
 

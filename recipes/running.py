@@ -55,6 +55,7 @@ def run(
     preset: str | None = None,
     wait: bool = False,
     strategy: str | None = None,
+    data_service: str | None = None,
     **fields: Any,
 ) -> Run:
     """Trains a recipe, exports the model to every format, verifies and measures each file, writes the report.
@@ -70,6 +71,8 @@ def run(
         strategy: `"mirrored"` trains on all GPUs of this machine, `"multi_worker"` on those of all machines that the
             environment variable TF_CONFIG names; there each process calls this alike, with a folder that all see, and
             the chief alone writes files: the others return with the trained model, and without metrics and results.
+        data_service: `"grpc://HOST:PORT"` of a dispatcher, whose workers make the batches of training; the result is
+            the same.
         **fields: The recipe's fields that differ from their defaults.
 
     Returns:
@@ -87,13 +90,17 @@ def run(
         if strategy == "multi_worker":
             # What is wrong with the words alone is said before the others are waited for.
             configured(name, fields, preset)
+        if data_service is not None:
+            from recipes.data_service import reach
+
+            data_service = reach(data_service)
         team = strategies.assemble(strategy, console.say)
 
         def start() -> RecipeConfig:
             return begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
 
         with team.watched(), _begun(start, path, team, wait=wait) as recipe:
-            return _Runner(recipe, RunFolder(path), console, team).run()
+            return _Runner(recipe, RunFolder(path), console, team, data_service).run()
     except KeyboardInterrupt:
         again = f"seqzoo run {name}" + (f" --out {out}" if out is not None else "")
         again += f" --strategy {strategy}" if strategy else ""
@@ -134,8 +141,11 @@ def _begun(start: Callable[[], RecipeConfig], path: Path, team: Team, *, wait: b
 class _Runner:
     """The phases of a run. Each can be done again: it overwrites what a kill may have left of it."""
 
-    def __init__(self, recipe: RecipeConfig, folder: RunFolder, console: Console, team: Team) -> None:
+    def __init__(
+        self, recipe: RecipeConfig, folder: RunFolder, console: Console, team: Team, data_service: str | None
+    ) -> None:
         self.recipe, self.folder, self.console, self.team = recipe, folder, console, team
+        self.data_service = data_service
         self.seconds: dict[str, float] = {}
         # What an earlier process has spent on the run is not known to this one.
         self.resumed = folder.metrics.exists()
@@ -143,7 +153,7 @@ class _Runner:
     def run(self) -> Run:
         with training.numerics(self.recipe):
             data = self._timed("load data", self.recipe.load_data)
-            _check_batch(self.recipe, data, self.team)
+            self.team.check_batch(self.recipe.batch_size, is_stream=isinstance(data.train, Stream))
             done = self._finished()
             if len(set(self.team.told(int(done is not None)))) > 1:
                 raise RecipeError(f"the workers see different runs in {self.folder.path}: all must see the same folder")
@@ -197,7 +207,16 @@ class _Runner:
             training.compile_model(trained, recipe, objective, data, team)
         # The others train in silence.
         console = self.console if team.is_chief else Console(quiet=True)
-        progress = training.fit(recipe, trained, objective, data, folder=self.folder.path, console=console, team=team)
+        progress = training.fit(
+            recipe,
+            trained,
+            objective,
+            data,
+            folder=self.folder.path,
+            console=console,
+            team=team,
+            data_service=self.data_service,
+        )
         if isinstance(data.train, Stream):
             bptt.copy_weights(trained, model)
         elif trained is not model:
@@ -265,16 +284,6 @@ class _Runner:
         done = work()
         self.seconds[phase] = time.perf_counter() - start
         return done
-
-
-def _check_batch(recipe: RecipeConfig, data: Data, team: Team) -> None:
-    if recipe.batch_size < team.replicas:
-        raise UsageError(f"{team.replicas} replicas can't share a batch of {recipe.batch_size}: raise batch_size")
-    if isinstance(data.train, Stream) and recipe.batch_size % team.replicas:
-        raise UsageError(
-            f"{team.replicas} replicas read a text at {recipe.batch_size} places: batch_size must be a multiple of "
-            f"{team.replicas}"
-        )
 
 
 def _sizes(data: Data) -> str:

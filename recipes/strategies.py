@@ -18,6 +18,7 @@ from tensorflow.python.eager import context
 from recipes.errors import RecipeError, UsageError, first_line
 from recipes.fields import near_match
 from recipes.machines import Machines, read_tf_config
+from recipes.replica_variables import creator, next_seed
 
 STRATEGIES = ("mirrored", "multi_worker")
 JOIN_WITHIN = 600
@@ -31,8 +32,6 @@ _OF_PEERS = (
     tf.errors.FailedPreconditionError,
     tf.errors.DeadlineExceededError,
 )
-_APART = 1_000_003
-"""How far the seeds of two replicas are from each other."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,7 +69,7 @@ class Team:
         if self.strategy is None:
             yield
             return
-        with self.strategy.scope(), tf.variable_creator_scope(_creator):
+        with self.strategy.scope(), tf.variable_creator_scope(creator):
             yield
 
     @contextlib.contextmanager
@@ -81,7 +80,7 @@ class Team:
             RecipeError: Another process has died, or can't be reached.
         """
         # Keras's generators have the same state in all replicas, so that a checkpoint needs to hold one.
-        masks = mock.patch.object(keras.random.SeedGenerator, "next", _next_seed)
+        masks = mock.patch.object(keras.random.SeedGenerator, "next", next_seed)
         with masks if self.replicas > 1 else contextlib.nullcontext(), self.watched():
             yield
 
@@ -161,6 +160,23 @@ class Team:
         if self.strategy is None:
             return stream
         return self.strategy.distribute_datasets_from_function(lambda _: stream)
+
+    def check_batch(self, size: int, *, is_stream: bool) -> None:
+        """Refuses a batch that the replicas can't share.
+
+        Args:
+            size: Examples in a batch; of a stream, places that are read side by side.
+            is_stream: Whether it is a stream's.
+
+        Raises:
+            UsageError: There are too few of them.
+        """
+        if size < self.replicas:
+            raise UsageError(f"{self.replicas} replicas can't share a batch of {size}: raise batch_size")
+        if is_stream and size % self.replicas:
+            raise UsageError(
+                f"{self.replicas} replicas read a text at {size} places: make batch_size a multiple of {self.replicas}"
+            )
 
     def leave(self) -> None:
         """Stops looking after the others, who may end now."""
@@ -260,6 +276,8 @@ def _multi_worker(machines: Machines, say: Callable[[str], None]) -> Team:
     kind = collective_all_reduce_strategy.CollectiveAllReduceExtended
     kind._check_health_interval, kind._check_health_timeout = LOOK_EVERY, ANSWER_WITHIN
     kind._check_health_retry_limit, kind._check_health_initial_timeout = LOOKS, JOIN_WITHIN
+    # What it logs of a dead one, in many lines, is said in one by `watched`.
+    tf.get_logger().addFilter(lambda record: "seems down" not in str(record.msg) and "alive" not in str(record.msg))
     say(f"worker {machines.index} of {len(machines.addresses)} at {machines.address}: waiting for the others")
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -277,26 +295,3 @@ def _no_start(machines: Machines, error: Exception) -> str:
     if "startup" in text or "initialized" in text:
         return "multi_worker must be set up before TensorFlow is used: start a fresh process"
     return f"cannot listen at {machines.address}: is the port taken, the host another machine's? ({text})"
-
-
-def _creator(make: Callable[..., Any], **options: Any) -> Any:
-    name = str(options.get("name"))
-    if name == "rnn_state":
-        # The state carried from batch to batch: each replica's rows have their own.
-        options["synchronization"] = tf.VariableSynchronization.ON_READ
-        options["aggregation"] = tf.VariableAggregation.SUM
-    elif "seed_generator" in name:
-        # All replicas count alike; TensorFlow must be told that any of them will do.
-        options["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
-    return make(**options)
-
-
-_SAME_SEED = keras.random.SeedGenerator.next
-
-
-def _next_seed(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
-    seed = _SAME_SEED(generator, ordered)
-    replica = tf.distribute.get_replica_context()
-    if replica is None:
-        return seed
-    return seed + tf.stack([tf.cast(replica.replica_id_in_sync_group, seed.dtype) * _APART, 0])

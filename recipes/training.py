@@ -100,6 +100,7 @@ def fit(
     folder: Path,
     console: Console,
     team: Team = ALONE,
+    data_service: str | None = None,
 ) -> Progress:
     """Trains a model, from where the folder's checkpoint stands where it holds one, and leaves it at its best epoch.
 
@@ -113,6 +114,7 @@ def fit(
         folder: The run's folder, with `checkpoints/`.
         console: Shows the progress.
         team: The replicas that train together; its chief writes into the folder.
+        data_service: HOST:PORT of a dispatcher whose workers make the batches; they are made here if None.
 
     Returns:
         The metrics of every epoch.
@@ -121,7 +123,7 @@ def fit(
         RecipeError: The loss is no number any more, a file could not be written, or another worker is gone.
     """
     with team.at_work(), noting_sigterm() as stop:
-        epochs = Epochs(recipe, model, objective, data, folder, console, team, stop)
+        epochs = Epochs(recipe, model, objective, data, folder, console, team, stop, data_service)
         if epochs.run():
             # The chief has written it by now.
             team.told(0)

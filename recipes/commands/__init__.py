@@ -3,6 +3,7 @@
 from recipes.commands.bench import Bench
 from recipes.commands.command import Command
 from recipes.commands.compare import Compare
+from recipes.commands.data_service import DataService
 from recipes.commands.doctor import Doctor
 from recipes.commands.export import Export
 from recipes.commands.generate import Generate
@@ -22,6 +23,7 @@ COMMANDS: dict[str, type[Command]] = {
     "verify": Verify,
     "generate": Generate,
     "bench": Bench,
+    "data-service": DataService,
     "doctor": Doctor,
 }
 """Word -> what it does."""

@@ -27,6 +27,9 @@ class Run(OfRecipe):
     strategy: Literal["mirrored", "multi_worker"] | None = None
     """Train on all GPUs of this machine, or on all machines that TF_CONFIG names; see docs/scaling.md."""
 
+    data_service: str | None = None
+    """grpc://HOST:PORT of a dispatcher whose workers make the batches; see docs/scaling.md."""
+
     def start(self, name: str) -> Any:
         """The recipe that the options change: of a resumed run, the one in its folder."""
         folder = self.out if self.out is not None else default_folder(name)
@@ -46,6 +49,7 @@ class Run(OfRecipe):
             preset=self.preset,
             wait=self.wait,
             strategy=self.strategy,
+            data_service=self.data_service,
             **self.given(),
         )
         if self.json:

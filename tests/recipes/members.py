@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,17 +24,19 @@ SPAWN.set_forkserver_preload(["tests.recipes.preloaded"])
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """A signal that a process sends itself.
+    """A signal that a process sends, to itself or another.
 
     Attributes:
         step: After which step of training, counted from its start.
         signal: Which.
         validating: After a step of validation instead.
+        process: Which gets it; the sender if None.
     """
 
     step: int
     signal: int
     validating: bool = False
+    process: int | None = None
 
 
 class Member:
@@ -58,6 +61,17 @@ class Member:
     def weights(self) -> list[np.ndarray]:
         with np.load(self.folder / "weights.npz") as stored:
             return [stored[name] for name in stored.files]
+
+    def started(self, line: str) -> str:
+        """Waits for a line that begins so."""
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            found = [said for said in self.said if said.startswith(line)] if (self.folder / "stderr").exists() else []
+            if found:
+                return found[0]
+            assert self.process.is_alive(), self.said
+            time.sleep(0.1)
+        raise AssertionError(self.said)
 
 
 def options(fields: dict[str, Any]) -> list[str]:
@@ -99,7 +113,6 @@ def _run(
         sys.stderr, sys.stdout = said, printed
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(1)
         if devices > 1:
             cpu = tf.config.list_physical_devices("CPU")[0]
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
@@ -127,7 +140,7 @@ def _command(words: list[str], folder: Path, moment: Moment | None) -> int:
         def after() -> None:
             counts[validating] += 1
             if moment and validating == moment.validating and counts[validating] == moment.step:
-                os.kill(os.getpid(), moment.signal)
+                os.kill(moment.process or os.getpid(), moment.signal)
             advance()
 
         return go(self, step, batches, steps, after)

@@ -59,13 +59,14 @@ def test_help_names_every_command(seqzoo):
         "verify",
         "generate",
         "bench",
+        "data-service",
         "doctor",
     ):
         assert re.search(rf"^  {word}  +[A-Z]", out, re.MULTILINE)
     assert seqzoo()[0] == 2
 
 
-@pytest.mark.parametrize("word", ["list", "show", "export", "verify", "generate", "bench", "doctor"])
+@pytest.mark.parametrize("word", ["list", "show", "export", "verify", "generate", "bench", "data-service", "doctor"])
 def test_every_command_has_help(seqzoo, word):
     code, out, err = seqzoo(word, "--help")
     assert (code, err) == (0, "")

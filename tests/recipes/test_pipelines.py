@@ -10,6 +10,7 @@ from recipes import bptt, judging, pipelines
 from recipes.data import Data, Ragged, Split, Stream
 from recipes.errors import RecipeError, UsageError
 from recipes.models import build
+from recipes.portions import Portion
 from recipes.recipe import RecipeConfig
 
 RANDOM = np.random.default_rng(3)
@@ -202,3 +203,47 @@ def test_one_width_where_a_model_has_one_layer():
     assert _suited("clockwork_rnn", field, (7,)) == 7
     with pytest.raises(UsageError, match="has one units, got 2 of them: 7 8"):
         _suited("clockwork_rnn", field, (7, 8))
+
+
+def portions(stream_of, replicas: int, processes: int):
+    """Step -> replica -> (inputs, targets, real), as all processes together hand them out."""
+    here = replicas // processes
+    streams = [iter(stream_of(Portion(replicas, process * here, here))) for process in range(processes)]
+    while True:
+        yield [next(stream) for stream in streams for _ in range(here)]
+
+
+@pytest.mark.parametrize(("replicas", "processes"), [(2, 1), (3, 3), (4, 2)])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_the_parts_of_all_replicas_are_the_batch(replicas, processes, augmented):
+    split = ragged_split(50)  # the last batch of 16 has 2
+    model = zoo.create_model("sequence_tagger", vocabulary=30, classes=3, units=(2,))
+
+    def augment(inputs, seed):
+        ids = inputs["token_ids"]
+        return {"token_ids": ids + tf.random.stateless_uniform(tf.shape(ids), seed, 0, 5, ids.dtype)}
+
+    data = Data(split, split, split, "", augment=augment if augmented else None)
+
+    def stream_of(portion):
+        return pipelines.training_stream(data, model, batch_size=16, seed=3, first=1, epochs=2, portion=portion)
+
+    for batch, parts in zip(stream_of(None), portions(stream_of, replicas, processes), strict=False):
+        real = [part[1].numpy() for part in parts]
+        assert all(len(each) for each in real), "no replica is given nothing"
+        for whole, shares in zip(batch, zip(*(part[0] for part in parts), strict=True), strict=True):
+            kept = [share.numpy()[ones > 0] for share, ones in zip(shares, real, strict=True)]
+            np.testing.assert_array_equal(np.concatenate(kept), whole.numpy())
+
+
+def test_an_epoch_is_taken_up_at_a_step():
+    split = ragged_split(100)
+    model = zoo.create_model("sequence_tagger", vocabulary=30, classes=3, units=(2,))
+
+    def targets(**options):
+        data = Data(split, split, split, "")
+        stream = pipelines.training_stream(data, model, batch_size=16, seed=3, first=1, epochs=3, **options)
+        return [batch[1].numpy() for batch in stream]
+
+    for one, other in zip(targets(skip=4), targets()[4:], strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recipes.errors import UsageError
+from recipes.strategies import Team
 from tests.recipes.members import FREEZE, KILL, TERM, Moment, alone, options, workers
 
 # The last batch of 149 is smaller and odd; the gradient is clipped in every step; no dropout, which replicas draw
@@ -55,10 +57,11 @@ def assert_same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory):
-    """One device, whose curve all others must have."""
+    """One device, whose curve all others must have: mirrored where there is no second."""
     folder = tmp_path_factory.mktemp("single")
-    member = alone(digits(folder / "run"), folder / "process")
+    member = alone(digits(folder / "run", "--strategy", "mirrored"), folder / "process")
     assert member.join() == 0, member.said
+    assert member.said[0] == "there is no GPU: mirrored trains on 1 CPU device"
     return folder / "run", member.weights
 
 
@@ -86,19 +89,16 @@ def test_mirrored_reads_a_text_as_one_device_does(tmp_path):
     assert_close(both[1].weights, both[0].weights)
 
 
-def test_mirrored_without_a_second_device_is_as_usual(tmp_path, single):
-    member = alone(digits(tmp_path / "run", "--strategy", "mirrored"), tmp_path / "process")
-    assert member.join() == 0, member.said
-    assert member.said[0] == "there is no GPU: mirrored trains on 1 CPU device"
-    assert_same(member.weights, single[1])
+class Three(Team):
+    replicas = 3
 
 
-def test_a_batch_smaller_than_the_replicas_is_refused(tmp_path):
-    words = digits(tmp_path / "run", "--strategy", "mirrored", batch_size=1)
-    member = alone(words, tmp_path / "process", devices=2)
-    assert member.join() == 2
-    assert member.said[-1] == "error: 2 replicas can't share a batch of 1: raise batch_size"
-    assert not (tmp_path / "run").exists()
+def test_a_batch_that_can_not_be_shared_is_refused():
+    Three().check_batch(4, is_stream=False)
+    with pytest.raises(UsageError, match="3 replicas can't share a batch of 2: raise batch_size"):
+        Three().check_batch(2, is_stream=False)
+    with pytest.raises(UsageError, match="3 replicas read a text at 4 places: make batch_size a multiple of 3"):
+        Three().check_batch(4, is_stream=True)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_two_workers_are_one_process(pair, single):
     assert sum(line.startswith("epoch") for line in team[0].said) == DIGITS["epochs"]
 
 
-@pytest.mark.parametrize("victim", [0, 1], ids=["chief", "worker"])
+@pytest.mark.parametrize("victim", [pytest.param(0, id="chief"), pytest.param(1, id="worker", marks=pytest.mark.slow)])
 def test_a_killed_worker_ends_the_others_and_all_go_on(tmp_path, pair, victim):
     moment = {victim: Moment(STEPS + 3, KILL)}
     team = workers(digits(tmp_path / "run"), tmp_path, 2, moment)
