@@ -112,4 +112,7 @@ class RootAccuracy(keras.metrics.Mean):
         )
         place = ops.cumsum(ops.ones_like(right), axis=1) - 1
         at_root = ops.equal(place, ops.cast(ops.expand_dims(root, 1), "float32"))
-        super().update_state(ops.sum(ops.where(at_root, right, 0.0), axis=1))
+        # A row without any node stands in where there are fewer trees than replicas.
+        super().update_state(
+            ops.sum(ops.where(at_root, right, 0.0), axis=1), sample_weight=ops.cast(root > 0, "float32")
+        )

@@ -63,7 +63,7 @@ def run(
     Args:
         name: The recipe, see `recipes.list_recipes`.
         out: The run's folder; `runs/<name>` unless given. It must not exist yet, or one of the next two be set.
-        resume: Go on with the run in the folder, from its last complete epoch.
+        resume: Go on with the run in the folder, from its last complete epoch or the step that SIGTERM has saved.
         overwrite: Throw away the run in the folder.
         quiet: Say nothing on the way.
         preset: Settings of the recipe's that go together, such as "full"; the fields change some of them.
@@ -102,9 +102,9 @@ def run(
         with team.watched(), _begun(start, path, team, wait=wait) as recipe:
             return _Runner(recipe, RunFolder(path), console, team, data_service).run()
     except KeyboardInterrupt:
-        again = f"seqzoo run {name}" + (f" --out {out}" if out is not None else "")
-        again += f" --strategy {strategy}" if strategy else ""
-        raise Interrupted(f"stopped; go on with: {again} --resume") from None
+        given = {"out": out, "strategy": strategy, "data-service": data_service}
+        options = "".join(f" --{option} {value}" for option, value in given.items() if value is not None)
+        raise Interrupted(f"stopped; go on with: seqzoo run {name}{options} --resume") from None
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ class Run(OfRecipe):
     out: Path | None = None
     """The run's folder; runs/RECIPE unless given."""
     resume: Switch = False
-    """Go on with the run in the folder, from its last complete epoch."""
+    """Go on with the run in the folder, from its last complete epoch or the step that SIGTERM has saved."""
     overwrite: Switch = False
     """Throw away the run in the folder."""
     wait: Switch = False
