@@ -6,6 +6,7 @@ are there already are not trained again, those that were stopped go on.
 
 import argparse
 import json
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def budget(runs: list[tuple[Path, dict[str, Any]]]) -> str:
 
 
 def with_row(text: str, row: str) -> str:
-    """Puts a row in the place of the one with the same command, or among the others, in alphabetical order.
+    """Puts a row in the place of the one with the same command but for its seeds, or among the others, by alphabet.
 
     Args:
         text: All of RESULTS.md.
@@ -119,9 +120,13 @@ def with_row(text: str, row: str) -> str:
     """
     before, rest = text.split(BEGIN)
     table, after = rest.split(END)
-    kept = [line for line in table.strip().splitlines()[2:] if line.split(" | ")[-1] != row.split(" | ")[-1]]
+    kept = [line for line in table.strip().splitlines()[2:] if _command(line) != _command(row)]
     head = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
     return before + "\n".join([BEGIN, *head, *sorted([*kept, row]), END]) + after
+
+
+def _command(row: str) -> str:
+    return re.sub(r"--seeds( \d+)+", "", row.split(" | ")[-1])
 
 
 if __name__ == "__main__":

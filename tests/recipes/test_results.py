@@ -19,7 +19,7 @@ def row(recipe: str, value: str, command: str) -> str:
 def test_a_row_replaces_the_one_of_the_same_command():
     page = results.with_row(EMPTY, row("imdb", "0.8", "imdb --seeds 0"))
     page = results.with_row(page, row("digits", "0.9", "digits --seeds 0"))
-    page = results.with_row(page, row("imdb", "0.85", "imdb --seeds 0"))
+    page = results.with_row(page, row("imdb", "0.85", "imdb --seeds 0 1"))
     page = results.with_row(page, row("imdb", "0.88", "imdb --seeds 0 --units 128"))
     lines = page.splitlines()
     assert [line.split(" | ")[:2] for line in lines if line.startswith("| ")][2:] == [
