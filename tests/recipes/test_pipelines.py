@@ -9,7 +9,7 @@ import zoo
 from recipes import bptt, judging, pipelines
 from recipes.data import Data, Ragged, Split, Stream
 from recipes.errors import RecipeError, UsageError
-from recipes.models import build
+from recipes.models import build, suited
 from recipes.portions import Portion
 from recipes.recipe import RecipeConfig
 
@@ -196,13 +196,13 @@ def test_other_models_are_refused(name, fields, message):
         build(digits(**fields), name, "sequence_classifier", {"features": 8, "classes": 10})
 
 
-def test_one_width_where_a_model_has_one_layer():
-    from recipes.models import _suited
-
-    field = zoo.get_spec("clockwork_rnn").fields["units"]
-    assert _suited("clockwork_rnn", field, (7,)) == 7
+def test_a_width_in_the_form_that_a_model_has():
+    single, stack = (zoo.get_spec(name).fields["units"] for name in ("clockwork_rnn", "stacked_rnn"))
+    assert suited("clockwork_rnn", single, (7,)) == suited("clockwork_rnn", single, 7) == 7
+    assert suited("stacked_rnn", stack, (7, 8)) == (7, 8)
+    assert suited("stacked_rnn", stack, 7) == (7,)
     with pytest.raises(UsageError, match="has one units, got 2 of them: 7 8"):
-        _suited("clockwork_rnn", field, (7, 8))
+        suited("clockwork_rnn", single, (7, 8))
 
 
 def portions(stream_of, replicas: int, processes: int):
