@@ -77,10 +77,11 @@ class Chief:
         number = int(trial.trial_id)
         with self._lock:
             running = {number: worker for worker, number in self._searcher.running().items()}
-            if number in self._searcher.outcomes or number not in running:
+            if number in self._searcher.outcomes or not (number in running or self._searcher.is_lost(number)):
                 return
             outcome = Outcome(**json.loads(trial.hyperparameters.values[_OUTCOME]))
-            self._searcher.tell(running[number], number, outcome)
+            # Whom it was taken from, since nothing was heard, had it all the same: nobody needs to run it again.
+            self._searcher.tell(running.get(number, ""), number, outcome)
             self._changed()
 
     def expire(self) -> list[str]:

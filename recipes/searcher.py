@@ -123,6 +123,17 @@ class Searcher:
         self._journal.append(Event("lost", worker, number))
         self._lose(worker)
 
+    def is_lost(self, number: int) -> bool:
+        """Whether a trial was taken from a worker and given to no other yet.
+
+        Args:
+            number: The trial's.
+
+        Returns:
+            True if it waits for a worker.
+        """
+        return number < len(self._ids) and self._ids[number] in self._oracle._retry_queue
+
     def running(self) -> dict[str, int]:
         """Worker -> number of the trial that it has."""
         return {worker: self._ids.index(trial.trial_id) for worker, trial in self._oracle.ongoing_trials.items()}
@@ -140,6 +151,8 @@ class Searcher:
         return "start", self._ids.index(trial.trial_id)
 
     def _end(self, number: int, outcome: Outcome) -> None:
+        if self.is_lost(number):
+            self._oracle._retry_queue.remove(self._ids[number])
         self.outcomes[number] = outcome
         trial = self._oracle.trials[self._ids[number]]
         score = outcome.score

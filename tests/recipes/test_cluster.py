@@ -115,6 +115,19 @@ def test_an_outcome_that_comes_twice_counts_once(tmp_path):
     assert chief._searcher.outcomes[0].score == 1.0
 
 
+def test_an_outcome_that_comes_late_is_not_made_again(tmp_path):
+    chief = cluster.Chief(searcher(tmp_path / "journal"), lambda: None, LEASE)
+    trial = chief.create_trial("slow")
+    time.sleep(LEASE * 1.2)
+    assert chief.expire() == ["slow"]
+    trial.hyperparameters.values["outcome"] = json.dumps({"score": 1.0, "reason": "", "details": {}})
+    chief.end_trial(trial)
+    assert chief._searcher.outcomes[0].score == 1.0
+    assert chief.create_trial("other").trial_id == "1"
+    # A chief that comes after this one reads the same.
+    assert cluster.Chief(searcher(tmp_path / "journal"), lambda: None)._searcher.running() == {"other": 1}
+
+
 def test_a_new_chief_knows_who_runs_what(tmp_path):
     first = cluster.Chief(searcher(tmp_path / "journal"), lambda: None)
     trial = first.create_trial("a")
