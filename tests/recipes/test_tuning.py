@@ -248,7 +248,7 @@ def test_sigkill_at_random_moments(tmp_path, method):
     while True:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            code = process.wait(moments.uniform(0.5, 3) * seconds_a_trial)
+            code = process.wait(moments.uniform(0.4, 1.6) * seconds_a_trial)
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
