@@ -123,7 +123,7 @@ def _begun(start: Callable[[], RecipeConfig], path: Path, team: Team, *, wait: b
             recipe = start()
             if is_new:
                 stack.enter_context(sole_use(path, wait=wait))
-        except Exception:
+        except Exception:  # whatever it is, the others must not wait for a chief that never begins
             team.told(0)
             raise
         team.told(1)

@@ -7,4 +7,4 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import recipes.epochs
 import recipes.running
-import recipes.strategies  # noqa: F401
+import recipes.strategies  # noqa: F401  # imported once here, for every process forked from this one
