@@ -9,22 +9,32 @@ from markupsafe import Markup
 from recipes import report
 
 
-def answers(truth: np.ndarray, said: np.ndarray, *, bits: bool) -> Markup:
-    """Draws answers beside the truth.
+def bits(truth: np.ndarray, said: np.ndarray) -> Markup:
+    """Draws what was to be said beside what was.
 
     Args:
-        truth: (sequences, answers, numbers).
-        said: Alike; of bits the logits.
-        bits: Whether they are bits, of which the first sequence is shown as a picture.
+        truth: (answers, bits) of one sequence.
+        said: Alike, logits.
 
     Returns:
         A figure.
     """
-    if bits:
-        return _panels(
-            _picture(truth[0].T, "what was to be said", "answer", "bit"),
-            _picture(1 / (1 + np.exp(-said[0].T)), "what the model said, as probabilities", "answer", "bit"),
-        )
+    return _panels(
+        _picture(truth.T, "what was to be said", "answer", "bit"),
+        _picture(1 / (1 + np.exp(-said.T.astype("float64"))), "what the model said, as probabilities", "answer", "bit"),
+    )
+
+
+def numbers(truth: np.ndarray, said: np.ndarray) -> Markup:
+    """Draws numbers beside the truth: single ones against each other, of several in a row the first sequence.
+
+    Args:
+        truth: (sequences, answers, numbers).
+        said: Alike.
+
+    Returns:
+        A figure.
+    """
     figure, axes = report.themed_axes(6.4, 2.9)
     if truth.shape[1] == 1:
         axes.plot(truth[:, 0, 0], said[:, 0, 0], ".", color=report.LIGHT["accent"], markersize=3)

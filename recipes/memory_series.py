@@ -1,6 +1,10 @@
 """Sequences on which memories are tried, made from a seed."""
 
+import dataclasses
+
 import numpy as np
+
+from recipes.data import Batch, Ragged, Split
 
 Made = tuple[np.ndarray, np.ndarray]
 """What is read, (count, time, features), and the answers, (count, answers, numbers), both float32."""
@@ -25,38 +29,41 @@ def adding(count: int, length: int, seed: int) -> Made:
     return np.stack([numbers, marks], axis=-1).astype("float32"), sums[:, None, None].astype("float32")
 
 
-def copy(count: int, length: int, seed: int, bits: int) -> Made:
+def copy(lengths: np.ndarray, seed: int, bits: int) -> "Asked":
     """Patterns of bits, a sign that they have ended, silence: then they are to be said again (Graves et al. 2014).
 
     Args:
-        count: How many sequences.
-        length: How many patterns each has.
+        lengths: How many patterns each sequence has.
         seed: Of the randomness.
         bits: Size of a pattern.
 
     Returns:
-        The bits and the sign, over 2 length + 1 steps; answers for the last `length` of them.
+        The bits and the sign, over 2 length + 1 steps, and what is to be said, of which the last `length` are asked.
     """
-    patterns = np.random.default_rng(seed).integers(0, 2, (count, length, bits)).astype("float32")
-    read = np.zeros((count, 2 * length + 1, bits + 1), "float32")
-    read[:, :length, :bits] = patterns
-    read[:, length, bits] = 1
-    return read, patterns
+    random = np.random.default_rng(seed)
+    read, said, asked = [], [], []
+    for length in lengths:
+        patterns, silence = random.integers(0, 2, (length, bits)), np.zeros((length + 1, bits))
+        sign = np.arange(2 * length + 1) == length
+        read.append(np.concatenate([np.concatenate([patterns, silence]), sign[:, None]], axis=1))
+        said.append(np.concatenate([silence, patterns]))
+        asked.append(np.arange(2 * length + 1) > length)
+    return _asked(read, said, asked)
 
 
-def parity(count: int, length: int, seed: int) -> Made:
+def parity(lengths: np.ndarray, seed: int) -> "Asked":
     """Bits; the answer at each step is whether the number of ones so far is odd.
 
     Args:
-        count: How many sequences.
-        length: Steps of each.
+        lengths: Steps of each sequence.
         seed: Of the randomness.
 
     Returns:
-        One bit for each step, and one answer.
+        One bit for each step, and one answer, asked at each.
     """
-    bits = np.random.default_rng(seed).integers(0, 2, (count, length, 1))
-    return bits.astype("float32"), (bits.cumsum(axis=1) % 2).astype("float32")
+    random = np.random.default_rng(seed)
+    read = [random.integers(0, 2, (length, 1)) for length in lengths]
+    return _asked(read, [bits.cumsum(axis=0) % 2 for bits in read], [np.ones(length) for length in lengths])
 
 
 def waveform(length: int, seed: int) -> Made:
@@ -76,3 +83,45 @@ def waveform(length: int, seed: int) -> Made:
     read = np.zeros((1, length, 1), "float32")
     read[:, 0] = 1
     return read, (wave / np.abs(wave).max()).astype("float32")[None, :, None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked(Split):
+    """Sequences of different lengths, of whose steps only some are asked for an answer: the others don't count.
+
+    Attributes:
+        asked: 1 for a step that is, 0 for one that is not, beside each step of the targets.
+    """
+
+    asked: Ragged
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """Puts examples side by side; what is not asked has no weight, as padding has none."""
+        inputs, targets, _ = super().batch(rows)
+        return inputs, targets, self.asked.padded(rows)
+
+    def shares_right(self, said: np.ndarray) -> dict[str, float]:
+        """Judges answers.
+
+        Args:
+            said: Which bits are said to be one, (steps, bits) of all sequences, one after the other.
+
+        Returns:
+            For each number of steps that are asked in a sequence the share of the sequences without a mistake and that
+            of the bits: `sequence_accuracy_20`, `bit_accuracy_20` ...
+        """
+        asked, starts = self.asked.values > 0, self.asked.starts
+        right = np.where(asked, (said == (self.targets.values > 0.5)).mean(axis=1), 1)
+        counts = np.add.reduceat(asked.astype(int), starts)
+        wrong = np.add.reduceat(1 - right, starts)
+        shares = {}
+        for count in np.unique(counts):
+            own = wrong[counts == count]
+            shares[f"sequence_accuracy_{count}"] = float((own == 0).mean())
+            shares[f"bit_accuracy_{count}"] = float(1 - own.mean() / count)
+        return shares
+
+
+def _asked(read: list[np.ndarray], said: list[np.ndarray], asked: list[np.ndarray]) -> Asked:
+    features, targets, weights = (Ragged.of(rows, dtype="float32") for rows in (read, said, asked))
+    return Asked({"features": features}, targets, weights)

@@ -28,21 +28,48 @@ def test_adding_by_brute_force():
 
 
 def test_copy_by_brute_force():
-    read, answers = memory_series.copy(20, 4, seed=0, bits=3)
-    assert read.shape == (20, 9, 4)
-    assert answers.shape == (20, 4, 3)
-    for sequence, answer in zip(read, answers, strict=True):
-        np.testing.assert_array_equal(sequence[:4, :3], answer)
-        np.testing.assert_array_equal(sequence[4], [0, 0, 0, 1])
-        assert not sequence[5:].any()
-        assert not sequence[:4, 3].any()
-    assert 0.35 < answers.mean() < 0.65
+    made = memory_series.copy(np.array([4, 1, 2] * 8), seed=0, bits=3)
+    answers = []
+    for row, length in enumerate([4, 1, 2] * 8):
+        read, said, asked = made.inputs["features"][row], made.targets[row], made.asked[row]
+        assert read.shape == (2 * length + 1, 4)
+        np.testing.assert_array_equal(said, np.concatenate([np.zeros((length + 1, 3)), read[:length, :3]]))
+        np.testing.assert_array_equal(read[length], [0, 0, 0, 1])
+        assert not read[length + 1 :].any()
+        assert not read[:length, 3].any()
+        assert asked.tolist() == [0] * (length + 1) + [1] * length
+        answers.append(said[length + 1 :])
+    assert 0.35 < np.concatenate(answers).mean() < 0.65
 
 
 def test_parity_by_brute_force():
-    read, answers = memory_series.parity(20, 7, seed=0)
-    for sequence, answer in zip(read, answers, strict=True):
-        assert answer[:, 0].tolist() == [int(sum(sequence[: step + 1, 0])) % 2 for step in range(7)]
+    made = memory_series.parity(np.array([7, 1, 20]), seed=0)
+    for row, length in enumerate([7, 1, 20]):
+        read = made.inputs["features"][row]
+        assert made.targets[row][:, 0].tolist() == [int(sum(read[: step + 1, 0])) % 2 for step in range(length)]
+        assert made.asked[row].tolist() == [1] * length
+
+
+def test_only_what_is_asked_counts():
+    recipe = small(task="copy", bits=3)
+    data = recipe.load_data()
+    inputs, targets, weights = data.train.batch(np.arange(9))
+    lengths = data.train.inputs["features"].lengths[:9] // 2
+    assert len(set(lengths)) > 2
+    assert weights.sum(axis=1).tolist() == lengths.tolist()
+    assert [row.argmax() for row in inputs["features"][..., 3]] == lengths.tolist()
+    objective = recipe.objective()
+    logits = np.where(targets > 0.5, 2.0, -2.0) * weights[..., None] - 50 * targets * (1 - weights[..., None])
+    assert float(objective.loss(targets, logits, weights)) == pytest.approx(np.log1p(np.exp(-2)), rel=1e-5)
+
+
+def test_lengths_of_training_and_of_judgement():
+    data = small(task="copy", length=6, examples=300).load_data()
+    patterns = {part: getattr(data, part).inputs["features"].lengths // 2 for part in ("train", "validation", "test")}
+    assert set(patterns["train"]) == set(patterns["validation"]) == set(range(1, 7))
+    assert dict(zip(*np.unique(patterns["test"], return_counts=True), strict=True)) == {6: 1000, 9: 1000}
+    test = small(task="parity", test_lengths=(2, 5, 40)).load_data().test
+    assert set(test.inputs["features"].lengths) == {2, 5, 40}
 
 
 def test_the_waveform_is_one_and_starts_from_nothing_but_a_sign():
@@ -56,12 +83,14 @@ def test_the_waveform_is_one_and_starts_from_nothing_but_a_sign():
 @pytest.mark.parametrize("task", LENGTHS)
 def test_parts_share_nothing_but_the_one_wave(task):
     data, again = small(task=task).load_data(), small(task=task, seed=3).load_data()
-    np.testing.assert_array_equal(data.test.inputs["features"], again.test.inputs["features"])
+    rows = np.arange(len(data.test))
+    np.testing.assert_array_equal(data.test.batch(rows)[1], again.test.batch(rows)[1])
     parts = [data.train, data.validation, data.test]
     if task == "waveform":
         assert all((part.targets == data.test.targets[0]).all() for part in parts)
     else:
-        assert len({part.inputs["features"][:10].tobytes() for part in parts}) == 3
+        firsts = [part.batch(np.arange(10))[0]["features"] for part in parts]
+        assert len({first.tobytes() for first in firsts}) == 3
 
 
 # Each network on one task, and each task by one network: the rest of the grid is the same layers again.
@@ -71,20 +100,26 @@ def test_parts_share_nothing_but_the_one_wave(task):
 def test_every_network_answers_every_task(model, task):
     recipe = small(task=task, model=model)
     data = recipe.load_data()
-    answers = np.asarray(recipe.build_model(data)(data.test.inputs["features"][:2]))
-    assert answers.shape == data.test.targets[:2].shape
+    inputs, targets, _ = data.test.batch(np.arange(min(2, len(data.test))))
+    answers = np.asarray(recipe.build_model(data)(inputs["features"]))
+    assert answers.shape == targets.shape
     assert np.isfinite(answers).all()
 
 
 def test_metrics_by_hand():
-    copy = small(task="copy")
+    copy = small(task="copy", length=2, test_lengths=(2, 3))
     split = copy.load_data().test
-    logits = np.where(split.targets > 0.5, 1.0, -1.0)
-    assert copy.judge({"answers": logits}, split).metrics == {"sequence_accuracy": 1.0, "bit_accuracy": 1.0}
-    logits[0, 0, 0] *= -1
-    metrics = copy.judge({"answers": logits}, split).metrics
-    assert metrics["sequence_accuracy"] == pytest.approx(1 - 1 / len(split))
-    assert metrics["bit_accuracy"] == pytest.approx(1 - 1 / split.targets.size)
+    logits = np.where(split.targets.values > 0.5, 1.0, -1.0)
+    logits[split.asked.values == 0] = 7
+    answers = dataclasses.replace(split.targets, values=logits)
+    perfect = dict.fromkeys(("sequence_accuracy_2", "bit_accuracy_2", "sequence_accuracy_3", "bit_accuracy_3"), 1.0)
+    assert copy.judge({"answers": answers}, split).metrics == perfect
+    logits[split.targets.starts[1500] + 5, 3] *= -1
+    logits[split.targets.starts[1500] + 6, :2] *= -1
+    metrics = copy.judge({"answers": answers}, split).metrics
+    assert metrics["sequence_accuracy_2"] == metrics["bit_accuracy_2"] == 1
+    assert metrics["sequence_accuracy_3"] == pytest.approx(1 - 1 / 1000)
+    assert metrics["bit_accuracy_3"] == pytest.approx(1 - 3 / (1000 * 3 * 8))
     adding = small(task="adding")
     split = adding.load_data().test
     metrics = adding.judge({"answers": split.targets + 0.1}, split).metrics
@@ -99,6 +134,24 @@ def test_what_is_refused_in_one_line():
         small(model="sequence_classifier").build_model(small().load_data())
     with pytest.raises(UsageError, match="length must be at least 2, got 1"):
         small(length=1).load_data()
+    with pytest.raises(UsageError, match="test_lengths are of copy and parity; adding has one length"):
+        small(test_lengths=(5,)).load_data()
+    with pytest.raises(UsageError, match="autoregressive has no units to choose"):
+        small(model="autoregressive", parameters=100).build_model(small().load_data())
+
+
+@pytest.mark.parametrize(
+    ("model", "weights"),
+    # A clockwork network of three modules that tick at 1, 2 and 4: six blocks, and input, bias, readout of each.
+    [
+        ("lstm", lambda units: 4 * units * (units + 2) + units + 1),
+        ("clockwork", lambda units: 6 * units**2 + 9 * units + 1),
+    ],
+)
+def test_units_for_so_many_weights(model, weights):
+    recipe = small(task="waveform", model=model, parameters=80)
+    nearest = min(map(weights, range(1, 20)), key=lambda count: abs(count - 80))
+    assert recipe.build_model(recipe.load_data()).count_params() == nearest
 
 
 @pytest.mark.slow
