@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from recipes.memory_series import Asked
     from recipes.report import Section
 
-MODELS: dict[str, tuple[str, dict[str, str]]] = {
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "simple_rnn": ("sequence_tagger", {"cell": "simple_rnn"}),
     "lstm": ("sequence_tagger", {"cell": "lstm"}),
     "gru": ("sequence_tagger", {"cell": "gru"}),
     "leaky": ("leaky_rnn", {}),
     "clockwork": ("clockwork_rnn", {}),
     "time_skip": ("time_skip_rnn", {}),
-    "ntm": ("neural_turing_machine", {}),
+    "ntm": ("neural_turing_machine", {"controller": "feed_forward", "width": 16}),
 }
 """Short name -> the zoo's, and its arguments."""
 LENGTHS = {"adding": 100, "copy": 20, "parity": 20, "waveform": 320}
@@ -45,8 +45,13 @@ class MemoryTasks(RecipeConfig):
     a waveform drawn from memory (Koutnik et al. 2014, arXiv:1402.3511). All sequences are generated.
     """
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"full": {"length": 600, "units": 150, "examples": 50_000}}
-    """`full` is the reference's adding problem, of 600 steps and 70,000 parameters; it wants a GPU."""
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "full": {"length": 600, "parameters": 70_000, "examples": 50_000},
+        "adding": {"length": 200, "epochs": 8},
+        "copy": {"task": "copy", "batch_size": 4, "epochs": 4, "learning_rate": 1e-3},
+    }
+    """`full` is the reference's adding problem, of 600 steps and 70,000 parameters; it wants a GPU. The others are the
+    tables of docs/memory_tasks.md."""
     REFERENCE: ClassVar = (
         "adding, 600 steps: GRU 5.3e-5, LSTM 0.164, RNN 0.177 (Bai et al. 2018, arXiv:1803.01271); waveform, 800 "
         "parameters: clockwork 1.7e-3, LSTM 8.8e-2 (a repository that repeats Koutnik et al. 2014)"
@@ -151,6 +156,10 @@ class MemoryTasks(RecipeConfig):
     def _length(self) -> int:
         return LENGTHS[self.task] if self.length is None else self.length
 
+    @property
+    def _test_lengths(self) -> tuple[int, ...]:
+        return self.test_lengths or (self._length, self._length * 3 // 2)
+
     def _make(self, part: str, count: int, seed: int) -> "Split":
         import numpy as np
 
@@ -160,7 +169,7 @@ class MemoryTasks(RecipeConfig):
         if self._is_bits:
             lengths = np.random.default_rng([seed, 0]).integers(1, self._length + 1, count)
             if part == "test":
-                lengths = np.repeat(self.test_lengths or (self._length, self._length * 3 // 2), count)
+                lengths = np.repeat(self._test_lengths, count)
             if self.task == "parity":
                 return memory_series.parity(lengths, seed)
             return memory_series.copy(lengths, seed, self.bits)
@@ -188,6 +197,9 @@ class MemoryTasks(RecipeConfig):
         if "periods" in known:
             # Koutnik et al. 2014: 1, 2, 4 ... as far as the sequence goes.
             task["periods"] = tuple(2**octave for octave in range((self._length - 1).bit_length()))
+        if name == "neural_turing_machine":
+            # Each pattern needs a place; the ring must not close before the last.
+            task["slots"] = max(40, 4 * max(self._test_lengths) // 3)
 
         def build(units: int) -> "keras.Model":
             width = {"units": models.suited(name, known["units"], units)} if "units" in known else {}
