@@ -9,22 +9,17 @@ from zoo.cells import Cell, recurrent_layer
 from zoo.fields import PositiveInt, Rate, Units, VocabularySize
 from zoo.layers import AppendContext, PaddingMask
 from zoo.registry import register_model
-from zoo.specs import Config, TaskShape
+from zoo.specs import TaskShape
 
 ContextPath = Literal["input", "state", "both"]
 """How the context reaches the recurrence."""
-
-
-def _reads_context_at_every_step(config: Config) -> bool:
-    # A context that sets the first state is read once, before the first step: a step alone can't know it.
-    return bool(config["context"] == "input")
 
 
 @register_model(
     shape=TaskShape.ONE_TO_MANY,
     inputs={"vector": "batch features", "token_ids": "batch time < vocabulary"},
     outputs={"logits": "batch time vocabulary"},
-    streamable=_reads_context_at_every_step,
+    streamable=True,
     references=("Goodfellow, Bengio & Courville 2016, Deep Learning, 10.2.4, figure 10.9",),
     tiny={"features": 4, "vocabulary": 7, "units": (3,), "embedding": 5},
 )
@@ -83,7 +78,7 @@ def vector_to_sequence(
         "token_ids": "batch time < vocabulary",
     },
     outputs={"logits": "batch time vocabulary"},
-    streamable=_reads_context_at_every_step,
+    streamable=True,
     references=("Vinyals et al. 2015, arXiv:1411.4555", "Karpathy & Li 2015, arXiv:1412.2306"),
     tiny={"height": 6, "width": 5, "channels": 2, "filters": (3,), "vocabulary": 7, "units": (3,), "embedding": 5},
 )

@@ -179,8 +179,7 @@ def output_recurrent(
         "noise": "batch time classes if feedback=sampled",
     },
     outputs={"logits": "batch time classes", "labels": "batch time < classes if feedback=best|sampled"},
-    # The given labels are shifted inside of the model, which keeps no state of them.
-    streamable=lambda config: config["feedback"] != "given",
+    streamable=True,
     references=(
         "Goodfellow, Bengio & Courville 2016, Deep Learning, 10.2.4, figure 10.10",
         "Graves 2012, arXiv:1211.3711",

@@ -81,8 +81,7 @@ def leaky_rnn(
     shape=TaskShape.MANY_TO_MANY,
     inputs=SEQUENCE,
     outputs={"logits": "batch time classes"},
-    # A module is run over its own ticks only, so a single step doesn't say which modules tick.
-    streamable=False,
+    streamable=True,
     references=("Koutnik, Greff, Gomez & Schmidhuber 2014, arXiv:1402.3511",),
     tiny={"features": 4, "classes": 2, "units": 2, "periods": (1, 2, 4)},
 )

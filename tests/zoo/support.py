@@ -102,7 +102,11 @@ def call(model: keras.Model, inputs: dict[str, np.ndarray], training: bool = Fal
 
 def outputs_of(model: keras.Model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Calls a model outside of training; output name -> array."""
-    result = call(model, inputs)
+    return named(model, call(model, inputs))
+
+
+def named(model: keras.Model, result: Any) -> dict[str, np.ndarray]:
+    """What a model returned, as output name -> array."""
     if not isinstance(result, dict):
         result = dict(zip(model.output_names, keras.tree.flatten(result), strict=True))
     return {name: keras.ops.convert_to_numpy(value) for name, value in result.items()}

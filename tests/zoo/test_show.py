@@ -53,7 +53,7 @@ def test_what_is_printed_for_people_has_every_part(capsys: pytest.CaptureFixture
         "module_4  SimpleRNN",
         "Equation:",
         "shape: many-to-many",
-        "streamable: False",
+        "streamable: True",
         "parameters: tiny (features=4, classes=2, units=2, periods=(1, 2, 4)): 68;",
         "default (features=4, classes=2): 3,010",
         "formats: saved_model: yes; tflite: yes; onnx: yes",
