@@ -49,6 +49,7 @@ class MemoryTasks(RecipeConfig):
         "full": {"length": 600, "parameters": 70_000, "examples": 50_000},
         "adding": {"length": 200, "epochs": 8},
         "copy": {"task": "copy", "batch_size": 4, "epochs": 4, "learning_rate": 1e-3},
+        "waveform": {"task": "waveform", "batch_size": 1, "examples": 100, "parameters": 800},
     }
     """`full` is the reference's adding problem, of 600 steps and 70,000 parameters; it wants a GPU. The others are the
     tables of docs/memory_tasks.md."""
