@@ -37,11 +37,12 @@ class Share:
             outputs: Of the model.
 
         Returns:
-            In the structure of the outputs, each of the output's shape but the last axis.
+            In the structure of the outputs, each of the given weights' shape, or the output's but the last axis.
         """
-        weights = _named(self.weights, outputs)
+        given = _named(self.weights, outputs)
         made = {
-            name: _for_rows(self.real, output[..., 0]) * (1.0 if weights[name] is None else weights[name])
+            name: _for_rows(self.real, output[..., 0] if given[name] is None else given[name])
+            * (1.0 if given[name] is None else given[name])
             for name, output in _named(outputs, outputs).items()
         }
         if isinstance(outputs, Mapping):

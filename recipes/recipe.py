@@ -23,8 +23,8 @@ class Objective:
     """What training lowers, and what it watches.
 
     Attributes:
-        loss: A Keras loss. Where targets are sequences, each step has a weight, 0 for padding; the reduction
-            `"mean_with_sample_weight"` then makes it the mean over the steps.
+        loss: A Keras loss, or None where the model computes its own. Where targets are sequences, each step has a
+            weight, 0 for padding; the reduction `"mean_with_sample_weight"` then makes it the mean over the steps.
         metrics: Keras metrics, shown for each epoch; padding has no weight in them.
         monitor: The column of `metrics.csv` that chooses the best epoch.
         mode: Whether the best is the highest or the lowest.

@@ -103,10 +103,11 @@ def build(recipe: Tagger, data: Data) -> "keras.Model":
         data: What it is to read.
 
     Returns:
-        A model from `token_ids` (batch, time) and perhaps `character_ids` (batch, time, word_length) to `logits`.
+        A model from `token_ids` (batch, time) and perhaps `character_ids` (batch, time, word_length) to `logits`, and
+        to `tags` where it names the tags of a sentence jointly.
 
     Raises:
-        UsageError: There is no such model, or it does not fit: it reads or trains by something else.
+        UsageError: There is no such model, or it does not fit: it reads or gives something else.
     """
     from recipes import models
 
@@ -117,15 +118,23 @@ def build(recipe: Tagger, data: Data) -> "keras.Model":
     own = f"{recipe_name(type(recipe))} can't use {recipe.model}: it"
     if strange := [tensor.name for tensor in model.inputs if tensor.name not in data.train.inputs]:
         raise UsageError(f"{own} reads {strange[0]} too")
-    if model.output_names != ["logits"]:
-        raise UsageError(f"{own} trains by a loss of its own, on {' and '.join(model.output_names)}")
+    if not {"logits"} <= {*model.output_names} <= {"logits", "tags"}:
+        raise UsageError(f"{own} gives {' and '.join(model.output_names)}")
     return model
 
 
-def tagging_objective() -> Objective:
-    """Lowers the cross-entropy of a word's tag; the epoch that names most tags of the validation part is kept."""
+def tagging_objective(recipe: Tagger) -> Objective:
+    """Lowers the cross-entropy of a word's tag; the epoch that names most tags of the validation part is kept.
+
+    Args:
+        recipe: Names the model: one that names the tags of a sentence jointly has a loss of its own, their likelihood.
+    """
     import keras
 
+    import zoo
+
+    if recipe.model in zoo.list_models() and "tags" in zoo.get_spec(recipe.model).outputs:
+        return Objective(None, (keras.metrics.Accuracy("accuracy"),), "val_accuracy", "max")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
     return Objective(loss, (keras.metrics.SparseCategoricalAccuracy("accuracy"),), "val_accuracy", "max")
 

@@ -46,5 +46,6 @@ class Tagger(RecipeConfig):
     """A word seen n times in training is hidden from the model with probability a / (a + n), a being this."""
 
     def condense(self, outputs: "Arrays", inputs: "Arrays", targets: "np.ndarray") -> "Arrays":
-        """Keeps the tag with the highest logit: (batch, time, classes) -> `tags` (batch, time)."""
-        return {"tags": outputs["logits"].argmax(axis=-1).astype("int32")}
+        """Keeps the tags that a model names jointly, else each with the highest logit: `tags` (batch, time)."""
+        tags = outputs["tags"] if "tags" in outputs else outputs["logits"].argmax(axis=-1)
+        return {"tags": tags.astype("int32")}

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 import export
 import recipes
-from recipes import pipelines, report_text
+from recipes import pipelines, report_text, training
 from recipes.data import Ragged
 from recipes.errors import RecipeError, UsageError
 from recipes.recipe import configure
@@ -113,7 +113,6 @@ def test_a_perfect_tagger_has_a_page_too(conll_file, data):
     [
         ("sequence_classifier", "it is many-to-one, not many-to-many"),
         ("conditional_rnn", "tag can't use conditional_rnn: it reads true_labels too"),
-        ("crf_tagger", "tag can't use crf_tagger: it trains by a loss of its own"),
         ("sequence_taggre", "did you mean 'sequence_tagger'"),
     ],
 )
@@ -129,6 +128,26 @@ def test_a_tagger_of_words_alone_reads_no_spelling(conll_file):
     assert list(data.train.inputs) == ["token_ids"]
     assert "characters" not in data.metadata
     assert [tensor.name for tensor in recipe.build_model(data).inputs] == ["token_ids"]
+
+
+def test_tags_that_are_named_jointly(conll_file):
+    recipe = own(conll_file, model="crf_tagger", units=(3,), embedding=4)
+    data, objective = recipe.load_data(), recipe.objective()
+    model = recipe.build_model(data)
+    training.compile_model(model, recipe, objective, data)
+    inputs, targets, weights = data.train.batch(np.arange(7))
+    outputs = model(inputs["token_ids"])
+    chain, lengths = model.get_layer("tags"), weights.sum(axis=1).astype(int)
+    alone = [
+        chain.log_likelihood(outputs["logits"][row : row + 1, :length], targets[row : row + 1, :length])
+        for row, length in enumerate(lengths)
+    ]
+    loss = model.compute_loss(y=targets, y_pred=outputs, sample_weight=tf.constant(weights))
+    assert float(loss) == pytest.approx(-float(sum(alone)[0]) / lengths.sum(), rel=1e-5)
+    measured = model.compute_metrics(None, targets, outputs, weights)
+    named = recipe.condense({name: output.numpy() for name, output in outputs.items()}, inputs, targets)["tags"]
+    assert float(measured["accuracy"]) == pytest.approx((named == targets)[weights > 0].mean())
+    np.testing.assert_array_equal(named, outputs["tags"])
 
 
 def test_files_that_teach_nothing(tmp_path):
@@ -182,6 +201,14 @@ def test_a_whole_run(conll_file, tmp_path):
         right += (logits.argmax(axis=-1) == run.data.test.targets[place]).sum()
         total += len(words)
     assert right / total == pytest.approx(run.metrics["accuracy"])
+
+
+@pytest.mark.slow
+def test_a_run_that_names_tags_jointly(conll_file, tmp_path):
+    fields = {"model": "crf_tagger", "units": (6,), "embedding": 6, "batch_size": 8, "epochs": 6, "learning_rate": 0.03}
+    run = recipes.run("tag", out=tmp_path / "run", quiet=True, conll=str(conll_file), **fields)
+    assert run.metrics["accuracy"] >= 0.7
+    assert [row["metrics"] for row in run.results["artifacts"]] == [run.metrics] * 3
 
 
 @pytest.mark.slow
