@@ -15,13 +15,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.ops.core import Cast
 
+from export.portable import PORTABLE
 from export.recurrence import Compactions, Engine, Recurrence, Result, cells_of, run
 from export.tensors import dims, reshape
 
 _BUILT_IN_CELLS = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
-_HALF = ("float16", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +85,7 @@ def lowered(lowering: Lowering) -> Iterator[list[LayerNote]]:
     with patching:
         _active.lowering, _active.notes, _active.zeros = lowering, [], {}
         try:
-            with patched({**_PATCHES, **lowering.patches}), time_folded():
+            with patched({**_PATCHES, **PORTABLE, **lowering.patches}), time_folded():
                 yield _active.notes
         finally:
             _active.lowering = None
@@ -266,35 +265,3 @@ def seeds_kept(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in seeds:
             variable.assign(value)
-
-
-@contextlib.contextmanager
-def inference_form(model: keras.Model) -> Iterator[None]:
-    """Inside, the model is the function that an artifact holds; afterwards it is as it was.
-
-    Stateful layers start each call from zeros (an artifact keeps no state between calls), and layers that compute in
-    half precision compute in float32 (the runtimes' CPU kernels do), of inputs that are not rounded to half before.
-    """
-    layers = model._flatten_layers()
-    changes: list[tuple[Any, str, Any]] = [(x, "stateful", False) for x in layers if getattr(x, "stateful", False)]
-    changes += [(x, "_dtype_policy", keras.DTypePolicy("float32")) for x in layers if x.compute_dtype in _HALF]
-    changes += [change for layer in layers for change in _casts_to_half(layer)]
-    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
-    try:
-        for change in changes:
-            setattr(*change)
-        yield
-    finally:
-        for original in originals:
-            setattr(*original)
-
-
-def _casts_to_half(layer: Any) -> Iterator[tuple[Any, str, str]]:
-    """Where a model made in mixed precision keeps what its layers' policies were: a Sequential's input, each cast."""
-    graph = getattr(layer, "_functional", None) or layer
-    for typed in [layer] if isinstance(layer, keras.layers.InputLayer) else getattr(graph, "_inputs", ()):
-        if typed.dtype in _HALF:
-            yield typed, "_dtype", "float32"
-    for operation in getattr(graph, "_operations", ()):
-        if isinstance(operation, Cast) and keras.backend.standardize_dtype(operation.dtype) in _HALF:
-            yield operation, "dtype", "float32"

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from export.cases import Arrays
-from export.lowering import inference_form, time_folded
+from export.inference import inference_form
+from export.lowering import time_folded
 from export.ports import identifiers
 from export.signature import Signature, output_names
 

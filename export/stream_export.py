@@ -11,8 +11,9 @@ import tensorflow as tf
 from export import onnx, saved_model, tflite
 from export.errors import ExportError
 from export.formats import Format
+from export.inference import inference_form
 from export.loops import collect_in_array
-from export.lowering import Lowering, inference_form, lowered
+from export.lowering import Lowering, lowered
 from export.ports import Port, identifiers
 from export.quantization_tflite import CALIBRATED
 from export.signature import Signature, output_names

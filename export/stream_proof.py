@@ -12,7 +12,7 @@ import tensorflow as tf
 from export.cases import make_cases
 from export.domains import input_domains
 from export.formats import FORMATS
-from export.lowering import inference_form
+from export.inference import inference_form
 from export.reference import Reference
 from export.stream_layers import run_chunk
 from export.stream_scope import NotCausalError, Scope, Timing, refuse

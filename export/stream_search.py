@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export.lowering import inference_form
+from export.inference import inference_form
 from export.stream_layers import is_known, only_sequence, run_chunk
 from export.stream_proof import proof_inputs
 from export.stream_scope import NotCausalError, Scope, entered

@@ -14,7 +14,7 @@ import tensorflow as tf
 from export import saved_model
 from export.domains import input_domains
 from export.errors import ExportError, first_line
-from export.lowering import inference_form
+from export.inference import inference_form
 from export.stream_layers import run_chunk
 from export.stream_proof import prove
 from export.stream_scope import NotCausalError, Scope, StateSpec, refuse

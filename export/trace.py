@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from export.domains import input_domains
 from export.errors import ExportError, first_line
-from export.lowering import LayerNote, Lowering, inference_form, lowered
+from export.inference import inference_form
+from export.lowering import LayerNote, Lowering, lowered
 from export.ports import Port, identifiers
 from export.signature import Signature, candidate_signatures, output_names
 

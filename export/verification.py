@@ -28,6 +28,7 @@ from export.runtimes import Runtime, load_runtime
 from export.signature import candidate_signatures
 from export.stream import holds_step
 from export.trace import Traced, trace
+from export.undecided import Undecided
 from export.verify_report import OutputReport, VerifyReport, compare_output
 
 # Where a metric judges, or the caller takes any loss: values need only be there, and finite.
@@ -157,6 +158,7 @@ class _Comparison:
         self.tolerance = tolerance
         self._input_of: dict[str, str] = {}  # the model's name -> the artifact's
         self._output_of: dict[str, str] = {}
+        self._undecided = Undecided(traced.model, self.reference)
 
     def _miss(self, text: str) -> None:
         if text not in self.report.misses:
@@ -247,11 +249,17 @@ class _Comparison:
         except ArtifactError as error:
             self._miss(f"{where}: {error}")
             return
+        found = {output.name: got[self._output_of[output.name]] for output in self.report.outputs}
+        kept = self._undecided.rows_to_compare(case, expected, found)
+        if kept is not None:
+            self.report.undecided[case.name] = int(np.sum(~kept))
+            if not kept.any():
+                return
         for output in self.report.outputs:
             judge = output if case.judged else OutputReport(output.name, _ANY)
-            problem = compare_output(
-                judge, expected[output.name], got[self._output_of[output.name]], slack.get(output.name)
-            )
+            rows: Any = ... if kept is None else kept
+            rounding = slack[output.name][rows] if output.name in slack else None
+            problem = compare_output(judge, expected[output.name][rows], found[output.name][rows], rounding)
             if problem:
                 output.passed = False
                 self._miss(f"output {output.name!r}, {where}: {problem}")

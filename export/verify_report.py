@@ -49,6 +49,8 @@ class VerifyReport:
         outputs: One report for each output.
         cases: The cases that were compared.
         skipped: The cases that the model itself refuses, and what it says: two sequences of different lengths, say.
+        undecided: How many rows of a case were left out, because their whole numbers (tokens, labels) differ where they
+            are one of two equal choices: in the model itself they change when its weights move by some roundings.
         ops: How often the artifact holds each op.
         metrics: The task's own metrics, of the Keras model and of the artifact, where an `evaluate` was given.
         left_in_float: Of an artifact of fewer bits, what still computes or is stored in float32.
@@ -64,6 +66,7 @@ class VerifyReport:
     outputs: list[OutputReport] = dataclasses.field(default_factory=list)
     cases: list[str] = dataclasses.field(default_factory=list)
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    undecided: dict[str, int] = dataclasses.field(default_factory=dict)
     ops: dict[str, int] = dataclasses.field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     left_in_float: list[FloatPart] = dataclasses.field(default_factory=list)
@@ -115,6 +118,9 @@ class VerifyReport:
             lines.append(f"{name}: {value:.6g}, in the artifact {self.metrics['artifact'].get(name, float('nan')):.6g}")
         if self.left_in_float:
             lines.append(f"left in float32: {', '.join(map(str, self.left_in_float))}")
+        if self.undecided:
+            left_out = ", ".join(f"{count} of {case}" for case, count in self.undecided.items())
+            lines.append(f"rows that rounding decides, left out: {left_out}")
         if self.arena_bytes is not None:
             lines.append(f"arena: {self.arena_bytes} bytes in the micro runtime")
         if self.drift is not None:

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from export import lowering, saved_model
-from export.lowering import Lowering, inference_form, lowered
+from export.inference import inference_form
+from export.lowering import Lowering, lowered
 from export.trace import trace
 from tests.export import user_cells
 

@@ -173,3 +173,27 @@ def test_verifying_leaves_the_model_as_it_was(artifact_of: Any, tmp_path: Path) 
     model.compile("sgd", "mse")
     model.fit(inputs, np.zeros((2, 5, 6), "float32"), verbose=0)
     assert (model.weights[0].numpy() != before[0]).any()
+
+
+def _chooser(apart: float) -> keras.Model:
+    """Names the largest of three scores: where their sign is plus, two of them are nearly equal."""
+    x = keras.Input((3,), name="features")
+    scores = L.Dense(3, use_bias=False, name="scores")(x)
+    model = keras.Model(x, {"choice": keras.ops.argmax(scores, axis=-1), "scores": scores})
+    model.get_layer("scores").set_weights([np.array([[1, 1 + apart, -1], [2, 2, -2], [1, 1, -1]], "float32")])
+    return model
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_choice_that_rounding_decides_is_no_miss_and_said(fmt: str, tmp_path: Path) -> None:
+    artifact = export.export_model(_chooser(1e-7), tmp_path / f"a.{fmt}", format=fmt)
+    weights = (model := _chooser(-1e-7)).get_weights()
+    report = export.verify(model, artifact)
+    assert report.passed
+    assert sum(report.undecided.values()) > len(report.undecided) > 0
+    assert f"left out: {next(iter(report.undecided.values()))} of {next(iter(report.undecided))}" in str(report)
+    np.testing.assert_array_equal(model.get_weights(), weights)
+    # Farther apart, it is the model that decides.
+    report = export.verify(_chooser(-0.02), export.export_model(_chooser(0.02), tmp_path / f"b.{fmt}", format=fmt))
+    assert not report.undecided
+    assert any(miss.startswith("output 'choice'") for miss in report.misses)

@@ -1,0 +1,24 @@
+"""Functions of Keras that use ops which the runtimes lack, written in ops that all of them have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from keras.src.backend.tensorflow import numpy as keras_numpy
+
+
+def _signbit(original: Callable[..., Any]) -> Callable[..., Any]:
+    def signbit(x: Any) -> Any:
+        x = tf.convert_to_tensor(x)
+        if not x.dtype.is_floating:
+            return original(x)
+        # Keras looks at the bits; only 1 / x tells -0.0 from 0.0 without.
+        return tf.logical_or(x < 0, tf.logical_and(tf.equal(x, 0), tf.math.reciprocal(x) < 0))
+
+    return signbit
+
+
+PORTABLE = {
+    (keras_numpy, "signbit"): _signbit,  # argmax and argmin ask it
+}
+"""To be replaced while a model is traced."""
