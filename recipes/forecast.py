@@ -82,6 +82,8 @@ class Forecast(RecipeConfig):
     """The column of the file that is forecast."""
     time: str | None = None
     """The column of the file that says when; its order is checked."""
+    fill_gaps: bool = False
+    """Where the file has no number (an empty cell, NA), take the one before; unless given it is refused."""
     horizon: Count | None = None
     """Steps ahead; unless given what is usual for the series, 24 for a file."""
     history: Count | None = None
@@ -113,9 +115,7 @@ class Forecast(RecipeConfig):
                 f"validate, {ends[2] - ends[1]:,} to test: too few to read {history} and forecast {horizon}; "
                 "lower history or horizon"
             )
-        mean, deviation = float(values[: ends[0]].mean()), float(values[: ends[0]].std())
-        if deviation == 0:
-            raise UsageError(f"forecast: {name} has the same value, {mean:g}, all through the training part")
+        mean, deviation = _scale(values[: ends[0]], name)
         scaled = ((values - mean) / deviation).astype("float32")
 
         def split(start: int, end: int) -> Split:
@@ -251,9 +251,23 @@ class Forecast(RecipeConfig):
 
         if self.target is None:
             raise UsageError(f"forecast: which column of {path} shall be forecast? Name it with --target")
-        values = np.asarray(tables.read_csv(path, numbers=[self.target], time=self.time)[self.target])
+        columns = tables.read_csv(path, numbers=[self.target], time=self.time, gaps=self.fill_gaps)
+        values = _without_gaps(np.asarray(columns[self.target]))
         count = len(values)
         return values, (round(TRAIN * count), round(VALIDATION * count), count), f"{self.target!r} of {path}", ""
+
+
+def _scale(values: "np.ndarray", name: str) -> tuple[float, float]:
+    """Mean and deviation of the training part."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        mean, deviation = float(values.mean()), float(values.std())
+    if deviation == 0:
+        raise UsageError(f"forecast: {name} has the same value, {mean:g}, all through the training part")
+    if deviation == np.inf:
+        raise UsageError(f"forecast: {name} has too large values, up to {np.abs(values).max():g}; divide them")
+    return mean, deviation
 
 
 def _without_gaps(values: "np.ndarray") -> "np.ndarray":

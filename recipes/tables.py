@@ -21,6 +21,8 @@ DELIMITERS = (",", ";", "\t")
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 TAGS = ("upos", "xpos", "deprel", "feats", "lemma")
 """Columns of CoNLL-U that a tagger can learn."""
+GAPS = ("", "-", "?", "na", "n/a", "nan", "null", "none")
+"""What stands where a number is missing, in lower case."""
 EXCERPT = 40
 """Characters of a bad cell that an error shows."""
 
@@ -39,7 +41,12 @@ class Sentence:
 
 
 def read_csv(
-    path: str | Path, *, numbers: Sequence[str] = (), texts: Sequence[str] = (), time: str | None = None
+    path: str | Path,
+    *,
+    numbers: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    time: str | None = None,
+    gaps: bool = False,
 ) -> dict[str, np.ndarray | list[str]]:
     """Reads columns of a CSV file with a header.
 
@@ -48,12 +55,14 @@ def read_csv(
 
     Args:
         path: The file, UTF-8.
-        numbers: Columns whose cells are all finite numbers.
+        numbers: Columns whose cells are all finite numbers, but for gaps where these are allowed.
         texts: Columns whose cells all say something, such as texts and their labels.
         time: A column whose cells say when; where all are numbers or ISO dates, they must increase.
+        gaps: Whether a number may be missing, the cell empty or one of `GAPS`; not in the first row.
 
     Returns:
-        Column -> a float64 array (rows,) for numbers, a list for texts and time, in the order of the rows.
+        Column -> a float64 array (rows,) for numbers, NaN where one is missing, a list for texts and time, in the
+        order of the rows.
 
     Raises:
         UsageError: There is no such column; names the near one and lists all.
@@ -74,7 +83,8 @@ def read_csv(
         for column, place in places.items():
             cell = row[place].strip()
             if column in values:
-                values[column].append(_number(path, line, column, cell))
+                is_gap = gaps and bool(values[column]) and cell.lower() in GAPS
+                values[column].append(math.nan if is_gap else _number(path, line, column, cell))
             elif not cell:
                 raise _bad(path, line, f"a text in column {column!r}", "an empty cell")
             cells[column].append(cell)
@@ -208,8 +218,8 @@ def _place(path: Path, header: Sequence[str], column: str) -> int:
     if column in names:
         return names.index(column)
     near = difflib.get_close_matches(column, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"{path} has no column {column!r}; {hint}It has {', '.join(map(repr, names))}")
+    hint = f"did you mean {near[0]!r}? It" if near else "it"
+    raise UsageError(f"{path} has no column {column!r}; {hint} has {', '.join(map(repr, names))}")
 
 
 def _number(path: Path, line: int, column: str, cell: str) -> float:

@@ -136,6 +136,21 @@ def test_gaps_are_filled_from_the_past(monkeypatch):
     assert len(recipe.load_data().test) == 80 - 1
 
 
+def test_gaps_of_a_file_are_filled_where_that_is_wanted(recipe, tmp_path):
+    values = wave()
+    write(tmp_path, [*values[:50], "", "NA", *values[52:]])
+    with pytest.raises(RecipeError, match="line 52: expected a number in column 'temp', found an empty cell"):
+        recipe.load_data()
+    filled = dataclasses.replace(recipe, fill_gaps=True)
+    np.testing.assert_array_equal(filled._read()[0], [*values[:50], values[49], values[49], *values[52:]])
+
+
+def test_values_that_have_no_finite_deviation_are_refused(recipe, tmp_path):
+    write(tmp_path, 1e200 * wave())
+    with pytest.raises(UsageError, match="has too large values"):
+        recipe.load_data()
+
+
 def test_a_run_in_miniature(recipe, tmp_path):
     fields = {field: getattr(recipe, field) for field in ("csv", "target", "time", "horizon")}
     run = recipes.run("forecast", out=tmp_path / "run", quiet=True, epochs=2, units=(4,), **fields)

@@ -49,6 +49,16 @@ def test_any_delimiter_and_line_end(write, delimiter, end, last) -> None:
     assert table["when"] == ["2020-01-01", "2020-01-02"]
 
 
+def test_gaps_are_numbers_that_are_missing(write) -> None:
+    path = write("t,x,y\n1,1,0\n2,,0\n3,NaN,0\n4,n/a,0\n5,4,0\n")
+    np.testing.assert_array_equal(read_csv(path, numbers=["x"], gaps=True)["x"], [1, np.nan, np.nan, np.nan, 4])
+    assert "line 3: expected a number in column 'x', found an empty cell" in refusal(read_csv, path, numbers=["x"])
+    late = write("t,x\n1,\n2,5\n")
+    assert "line 2: expected a number" in refusal(read_csv, late, numbers=["x"], gaps=True)
+    wrong = write("t,x\n1,1\n2,gap\n")
+    assert "line 3: expected a number in column 'x', found 'gap'" in refusal(read_csv, wrong, numbers=["x"], gaps=True)
+
+
 def test_quotes_hold_delimiters_line_breaks_and_quotes(write) -> None:
     path = write('text,label\n"a, b\nc ""d""",1\n\nplain,2\n')
     assert read_csv(path, texts=["text", "label"]) == {"text": ['a, b\nc "d"', "plain"], "label": ["1", "2"]}
