@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras.src.backend.tensorflow import nn, numpy
 
 from export import spectral
+from export.tflite_elementary import ELEMENTARY
 
 
 def _softplus(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,5 +94,6 @@ PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]
     (nn, "log_sigmoid"): _log_sigmoid,
     (nn, "_apply_masks"): _apply_masks,
     **PRODUCTS,
+    **ELEMENTARY,
     **spectral.PATCHES,
 }

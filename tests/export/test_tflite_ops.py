@@ -1,5 +1,6 @@
 """Keras's and TensorFlow's functions as LiteRT gets them are what they are elsewhere."""
 
+import math
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 
 import export
 from export.lowering import patched
+from export.tflite_elementary import ELEMENTARY
 from export.tflite_ops import PATCHES
 
 KEYS: list[Any] = [
@@ -53,3 +55,27 @@ def test_float64_is_refused_as_such(tmp_path: Any) -> None:
     model = keras.Model(inputs, keras.layers.LSTM(3, dtype="float64")(inputs))
     with pytest.raises(export.ExportError, match=r"computes in float32, and the model in float64.*dtype='float32'"):
         export.export_model(model, tmp_path / "m.tflite")
+
+
+@pytest.mark.parametrize("function", ELEMENTARY, ids=lambda key: key[1])
+def test_elementary_functions_are_what_numpy_says(function: Any) -> None:
+    name = function[1]
+    low, high = {"arcsin": (-1, 1), "arccos": (-1, 1), "arctanh": (-0.999, 0.999), "arccosh": (1, 50)}.get(
+        name, (-6, 6)
+    )
+    x = np.concatenate([np.linspace(low, high, 1001), [0.0, 1e-4] if low < 0 else []]).astype("float32")
+    arguments = (x[:, None], x[None, ::50]) if name == "arctan2" else (x,)
+    got = ELEMENTARY[function](None)(*arguments)
+    wanted = (
+        np.vectorize(math.erf)(x) if name == "erf" else getattr(np, name)(*(a.astype("float64") for a in arguments))
+    )
+    np.testing.assert_allclose(got, wanted, rtol=3e-6, atol=3e-7)
+
+
+def test_angles_and_error_functions_are_in_the_file(tmp_path: Any) -> None:
+    x = keras.Input((None, 4), name="wind")
+    h = keras.layers.LSTM(4, return_sequences=True)(x)
+    angle = ops.arctan2(h[..., :1], h[..., 1:2])
+    outputs = [angle, ops.erf(h), ops.arcsin(h), ops.sinh(h), ops.arctan(h), ops.argmax(h, axis=-1), ops.signbit(h)]
+    artifact = export.export_model(keras.Model(x, outputs), tmp_path / "m.tflite", format="tflite")
+    assert artifact.report.passed
