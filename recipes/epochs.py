@@ -84,7 +84,7 @@ class Epochs:
         self.recipe, self.model, self.data, self.console, self.team = recipe, model, data, console, team
         self.checkpoints, self.csv = Checkpoints(folder / "checkpoints"), folder / "metrics.csv"
         self.data_service = data_service
-        self.loop = FitLoop(model, objective.loss, team, stop)
+        self.loop = FitLoop(model, objective.loss, team, stop, xla=recipe.xla)
         metrics = [metric for metric in objective.metrics if isinstance(metric, keras.metrics.Metric)]
         self.counters = [variable for metric in (self.loop.tracker, *metrics) for variable in metric.variables]
         self.steps = pipelines.steps_per_epoch(data.train, recipe.batch_size)

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from recipes import global_loss
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, UsageError
 from recipes.global_loss import Share
 from recipes.interruption import Stop
 from recipes.strategies import Team
@@ -25,7 +25,7 @@ class FitLoop:
         tracker: Keras's mean of the loss.
     """
 
-    def __init__(self, model: keras.Model, loss: Any, team: Team, stop: Stop) -> None:
+    def __init__(self, model: keras.Model, loss: Any, team: Team, stop: Stop, *, xla: bool = False) -> None:
         """Prepares the steps; the first of each kind is traced.
 
         Args:
@@ -33,17 +33,23 @@ class FitLoop:
             loss: That of the objective.
             team: The replicas.
             stop: Is asked after each step; set where another worker was asked.
+            xla: Compile the training step with XLA.
 
         Raises:
             RecipeError: The model has a `train_step` of its own.
+            UsageError: XLA is asked for, and several replicas.
         """
+        if xla and team.replicas > 1:
+            raise UsageError(f"xla compiles the step of one device, not of {team.replicas} replicas: leave one out")
         if type(model).train_step is not keras.Model.train_step:
             raise RecipeError(f"{type(model).__name__} has a train_step of its own; override compute_loss instead")
         self.model, self.team, self.stop = model, team, stop
         # A model that computes its own loss has none that could be taken apart.
         self.loss = loss if type(model).compute_loss is keras.Model.compute_loss else None
         self.tracker = next(metric for metric in model.metrics if metric.name == "loss")
-        self._train = tf.function(self._on_each(self._train_step), reduce_retracing=True)
+        # Evaluation is a part of the time, and comes in more shapes than are worth compiling.
+        train_step = tf.function(self._train_step, jit_compile=True) if xla else self._train_step
+        self._train = tf.function(self._on_each(train_step), reduce_retracing=True)
         self._test = tf.function(self._on_each(self._test_step), reduce_retracing=True)
 
     def train(self, batches: Iterator[Any], steps: range, advance: Callable[[], None]) -> int:
