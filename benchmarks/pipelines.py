@@ -1,7 +1,8 @@
 """A recipe's input pipeline alone against the training step that it feeds: `python -m benchmarks.pipelines RECIPE ...`.
 
 A recipe whose raw files are in a folder is named with it: `name_generation=../data/names-by-language`. Prints the table
-of docs/benchmarks.md; fails where a pipeline is not three times as fast as its step.
+of docs/benchmarks.md, with the share of an epoch's steps that is padding; fails where a pipeline is not three times as
+fast as its step.
 """
 
 import argparse
@@ -21,7 +22,7 @@ ENOUGH = 3.0
 """How many times as fast as the training step a pipeline must be."""
 
 
-def measure(recipe: RecipeConfig, *, batches: int = 20, repeats: int = 3) -> tuple[float, float]:
+def measure(recipe: RecipeConfig, *, batches: int = 20, repeats: int = 3) -> tuple[float, float, float]:
     """Times a recipe's pipeline and its training step, in turns.
 
     Args:
@@ -30,7 +31,7 @@ def measure(recipe: RecipeConfig, *, batches: int = 20, repeats: int = 3) -> tup
         repeats: The fastest turn of so many counts.
 
     Returns:
-        Seconds a batch: of the pipeline alone, of the step alone.
+        Seconds a batch: of the pipeline alone, of the step alone; the share of the training part that is padding.
     """
     with training.numerics(recipe):
         data = recipe.load_data()
@@ -50,7 +51,8 @@ def measure(recipe: RecipeConfig, *, batches: int = 20, repeats: int = 3) -> tup
             for batch in held:
                 model.train_on_batch(*batch)
             steps.append(time.perf_counter() - start)
-    return min(feeding) / batches, min(steps) / batches
+    padding = 0.0 if isinstance(data.train, Stream) else pipelines.padding_share(data.train, recipe.batch_size)
+    return min(feeding) / batches, min(steps) / batches, padding
 
 
 def _stream(recipe: RecipeConfig, model: Any, data: Any, epoch: int) -> Iterator[Any]:
@@ -73,17 +75,20 @@ def main() -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("recipes", nargs="+", metavar="RECIPE[=FOLDER]", help="with the folder of its raw files")
+    parser.add_argument("--batches", type=int, default=20, help="how many make a turn")
     rows, slow = [], []
-    for word in parser.parse_args().recipes:
+    asked = parser.parse_args()
+    for word in asked.recipes:
         name, _, folder = word.partition("=")
         recipe = recipes.get_recipe(name)
         if folder:
             recipe = dataclasses.replace(recipe, data_dir=folder)
-        feeding, step = measure(recipe)
-        rows.append([name, f"{1e3 * feeding:.2f}", f"{1e3 * step:.1f}", f"{step / feeding:.0f}"])
+        feeding, step, padding = measure(recipe, batches=asked.batches)
+        share = f"{padding:.1%}" if padding else "-"
+        rows.append([name, f"{1e3 * feeding:.2f}", f"{1e3 * step:.1f}", f"{step / feeding:.0f}", share])
         slow += [name] * (step < ENOUGH * feeding)
         print(f"{name}: {step / feeding:.1f}", file=sys.stderr, flush=True)
-    print(table(["recipe", "pipeline, ms a batch", "training step, ms", "times faster"], rows))
+    print(table(["recipe", "pipeline, ms a batch", "training step, ms", "times faster", "padding"], rows))
     return bool(slow)
 
 

@@ -1,14 +1,19 @@
 """The sequences by brute force, the metrics by hand, every network on every task, and a run in miniature."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 
 import recipes
-from recipes import memory_series
+from recipes import memory_series, training
+from recipes.console import Console
 from recipes.errors import UsageError
+from recipes.fit_loop import FitLoop
+from recipes.interruption import Stop
 from recipes.memory_tasks import LENGTHS, MODELS
+from recipes.strategies import Team
 
 TINY = {"examples": 40, "units": 5, "length": 6}
 
@@ -152,6 +157,23 @@ def test_units_for_so_many_weights(model, weights):
     recipe = small(task="waveform", model=model, parameters=80)
     nearest = min(map(weights, range(1, 20)), key=lambda count: abs(count - 80))
     assert recipe.build_model(recipe.load_data()).count_params() == nearest
+
+
+@pytest.mark.slow
+def test_xla_takes_the_same_steps(tmp_path):
+    histories, recipe = [], small(task="waveform", model="simple_rnn", length=4, examples=12, batch_size=4, epochs=2)
+    for folder, xla in (("plain", False), ("compiled", True)):
+        variant = dataclasses.replace(recipe, xla=xla)
+        (tmp_path / folder / "checkpoints").mkdir(parents=True)
+        with training.numerics(variant):
+            data, objective = variant.load_data(), variant.objective()
+            model = variant.build_model(data)
+            training.compile_model(model, variant, objective, data)
+            done = training.fit(variant, model, objective, data, folder=tmp_path / folder, console=Console(quiet=True))
+        histories.append([list(row.values()) for row in done.rows])
+    np.testing.assert_allclose(*histories, rtol=1e-4)
+    with pytest.raises(UsageError, match="xla compiles the step of one device, not of 2 replicas"):
+        FitLoop(model, objective.loss, Team(types.SimpleNamespace(num_replicas_in_sync=2)), Stop(), xla=True)
 
 
 @pytest.mark.slow
