@@ -55,8 +55,8 @@ class MemoryTasks(RecipeConfig):
     tables of docs/memory_tasks.md."""
     REFERENCE: ClassVar = (
         "adding, 600 steps: GRU 5.3e-5, LSTM 0.164, RNN 0.177 (Bai et al. 2018, arXiv:1803.01271); waveform, 800 "
-        "parameters: clockwork 1.7e-3, LSTM 8.8e-2 (a repository that repeats Koutnik et al. 2014); copy: a Turing machine "
-        "perfect at 20, worse from 36 on (repositories that repeat Graves et al. 2014)"
+        "parameters: clockwork 1.7e-3, LSTM 8.8e-2 (a repository that repeats Koutnik et al. 2014); copy: a Turing "
+        "machine perfect at 20, worse from 36 on (repositories that repeat Graves et al. 2014)"
     )
 
     epochs: Count = 20
