@@ -87,6 +87,8 @@ def _picture(values: np.ndarray, title: str, across: str, up: str) -> Markup:
     axes.grid(visible=False)
     axes.imshow(values, aspect="auto", cmap="magma", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlabel=across, ylabel=up)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.set_title(title, size=10, color=report.LIGHT["ink"])
     return report.inline_svg(figure, title)
 
