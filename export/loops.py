@@ -28,19 +28,23 @@ class Loop:
         step: (projected input, states) -> (output, states).
         project: (time, batch, ...) -> (time, batch, ...): what the step takes of many inputs at once.
         xs: (time, batch, ...) inputs, not yet projected.
+        time: How many they are.
         states: Initial states.
         count: (batch,) steps of each row, or None for all.
         keep_states: Whether the final states are wanted, of each row after its own last step.
         kernel_bytes: Size of the weights that each step reads; None where that is not known.
+        few_ops: The cell's activations are an op or a few each.
     """
 
     step: Step
     project: Projection
     xs: tf.Tensor
+    time: Any
     states: States
     count: tf.Tensor | None
     keep_states: bool
     kernel_bytes: int | None = None
+    few_ops: bool = False
 
     @property
     def steps(self) -> Any:
@@ -48,7 +52,7 @@ class Loop:
 
         To be read outside the loop: asked in its condition, the inputs would be copied there at each step.
         """
-        return dims(self.xs)[0] if self.count is None else tf.reduce_max(self.count)
+        return self.time if self.count is None else tf.reduce_max(self.count)
 
     @property
     def invariants(self) -> list[tf.TensorShape]:
@@ -106,9 +110,10 @@ class LoopEngine:
     def __call__(self, run: CellRun) -> tuple[tf.Tensor | None, tf.Tensor, States]:
         """Runs the loop; see `recurrence.Engine`."""
         step, project = parts(run, self._product)
-        loop = Loop(step, project, run.xs, run.states, run.count, run.keep_states)
+        loop = Loop(step, project, run.xs, run.time, run.states, run.count, run.keep_states)
         if type(run.cell) in _HOIST:  # the output is the first state
-            loop = dataclasses.replace(loop, kernel_bytes=4 * math.prod(run.cell.recurrent_kernel.shape))
+            size = 4 * math.prod(run.cell.recurrent_kernel.shape)
+            loop = dataclasses.replace(loop, kernel_bytes=size, few_ops=_has_few_ops(run.cell))
             output = tf.TensorSpec([run.xs.shape[1], run.cell.units], run.states[0].dtype)
         else:
             output = _output_spec(step, run.xs, run.states)
@@ -168,7 +173,7 @@ def _final_states(loop: Loop) -> States:
 
 def collect_in_array(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
     """Collects in a TensorArray: TensorFlow's own way; ONNX makes it a Loop's scan output."""
-    size, inputs = dims(loop.xs)[0], loop.project(loop.xs)
+    size, inputs = loop.time, loop.project(loop.xs)
     array = tf.TensorArray(output.dtype, size=size, element_shape=output.shape)
 
     def body(t: tf.Tensor, array: tf.TensorArray, *states: tf.Tensor) -> tuple[Any, ...]:
@@ -214,6 +219,11 @@ def _hoist_lstm(cell: keras.layers.LSTMCell) -> Hoisted:
 _ACTIVATIONS = keras.activations
 # Activations that give numbers of a state's own size.
 _SMALL = (_ACTIVATIONS.tanh, _ACTIVATIONS.sigmoid, _ACTIVATIONS.hard_sigmoid, _ACTIVATIONS.softsign)
+_OF_FEW_OPS = (*_SMALL, _ACTIVATIONS.relu, _ACTIVATIONS.linear, _ACTIVATIONS.elu)
+
+
+def _has_few_ops(cell: Any) -> bool:
+    return {cell.activation, getattr(cell, "recurrent_activation", cell.activation)} <= {*_OF_FEW_OPS}
 
 
 def _blend_small(update: tf.Tensor, h: tf.Tensor, candidate: tf.Tensor) -> tf.Tensor:

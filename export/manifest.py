@@ -68,8 +68,9 @@ def with_metadata(entry: dict[str, Any], metadata: Mapping[str, Any]) -> dict[st
 
 
 def in_file(entry: dict[str, Any], model: str) -> dict[str, str]:
-    """The entry as the metadata inside the file."""
-    return {"seqzoo": json.dumps({"model": model, **entry}, ensure_ascii=False)}
+    """The entry as the metadata inside the file, but for how the layers were lowered: of no use to who runs it."""
+    told = {key: value for key, value in entry.items() if key != "recurrent_layers"}
+    return {"seqzoo": json.dumps({"model": model, **told}, ensure_ascii=False)}
 
 
 def add(folder: Path, model: str, artifact: Path, entry: dict[str, Any]) -> None:

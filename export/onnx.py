@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from tf2onnx.onnx_opset.controlflow import Select
 from tf2onnx.onnx_opset.reduction import AllAny
 from tf2onnx.onnx_opset.tensor import TopKV2
 
-from export import onnx_integers, onnx_spectral
+from export import onnx_integers, onnx_ops, onnx_spectral
 from export.errors import ExportError, first_line
 from export.onnx_cells import STEPS
 from export.onnx_loops import bodies, free_loops
@@ -35,7 +36,7 @@ _WHERE_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProt
 def lowering() -> OnnxLowering:
     """Recurrent layers as ONNX operators."""
     made = OnnxLowering()
-    made.patches = {**PRODUCTS, **STEPS}
+    made.patches = {**PRODUCTS, **STEPS, **onnx_ops.PATCHES}
     return made
 
 
@@ -70,8 +71,15 @@ def convert(
             _finish(proto, traced, metadata, many_rows)
             onnx.checker.check_model(proto, full_check=True)
     except Exception as error:  # tf2onnx and onnx raise bare ValueError, RuntimeError, KeyError, AssertionError ...
-        raise ExportError(f"the ONNX converter failed: {first_line(error)}") from error
+        raise ExportError(_explain(error)) from error
     return bytes(proto.SerializeToString())
+
+
+def _explain(error: Exception) -> str:
+    lacking = re.findall(r"No Op registered for (\w+)|table shared name for node \S*?(\w+)$", first_line(error))
+    if lacking:
+        return f"ONNX has no op for {lacking[0][0] or lacking[0][1]}; replace it in the model"
+    return f"the ONNX converter failed: {first_line(error)}"
 
 
 def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
@@ -105,6 +113,15 @@ def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
 def _expm1(context: Any, node: Any, name: str, arguments: Any) -> None:
     """expm1(x) = exp(x) - 1, for celu."""
     _replace(context, node, "Exp", lambda one, exp: [exp, one])
+
+
+def _log1p(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """log1p(x) = log(1 + x), which loses digits of a small x: within the table's tolerance."""
+    (x,), (output,) = node.input, node.output
+    shape, dtype = context.get_shape(output), context.get_dtype(output)
+    one = context.make_const(f"{node.name}/one", np.array(1, onnx.helper.tensor_dtype_to_np_dtype(dtype))).output[0]
+    node.type = "Log"
+    context.replace_input(node, x, context.make_node("Add", [x, one], shapes=[shape], dtypes=[dtype]).output[0], 0)
 
 
 def _select(context: Any, node: Any, name: str, arguments: Any) -> None:
@@ -166,6 +183,7 @@ _HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {
     "Any": (_any, []),
     "Erfc": (_erfc, []),
     "Expm1": (_expm1, []),
+    "Log1p": (_log1p, []),
     "Select": (_select, []),
     "SelectV2": (_select, []),
     "TopKV2": (_top_k, []),

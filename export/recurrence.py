@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from export.masking import before_masking
-from export.tensors import time_major, where
+from export.tensors import dims, time_major, where
 
 States = list[tf.Tensor]
 # (last output, all outputs in the order of processing, final states), as keras.layers.RNN.inner_loop returns them.
@@ -40,6 +40,7 @@ class CellRun:
     Attributes:
         cell: A Keras cell.
         xs: (time, batch, ...).
+        time: How many steps xs has: an int where that is static, else a scalar tensor.
         states: Flat initial states.
         count: (batch,) int32 number of steps of each row, or None for all; rows hold their state after it.
         outputs: Whether all outputs are wanted, or the last one only.
@@ -50,6 +51,7 @@ class CellRun:
 
     cell: Any
     xs: tf.Tensor
+    time: Any
     states: States
     count: tf.Tensor | None
     outputs: bool
@@ -74,23 +76,26 @@ class Compaction:
     Args:
         mask: (batch, time) bool.
         index: The type of indices that the target's gather takes.
+        backwards: The steps are run from the last to the first.
 
     Attributes:
         mask: (batch, time) bool.
         count: (batch,) number of valid steps.
     """
 
-    def __init__(self, mask: tf.Tensor, index: tf.DType = tf.int32) -> None:
+    def __init__(self, mask: tf.Tensor, index: tf.DType = tf.int32, *, backwards: bool = False) -> None:
+        mask = tf.reverse(mask, [1]) if backwards else mask
         self.mask = mask
         self._valid = tf.cast(mask, index)
         self.count = tf.cast(tf.reduce_sum(self._valid, axis=1), tf.int32)
         # top_k keeps the order of equal ones (TensorFlow, ONNX and LiteRT say so): valid steps first, in order of time.
         steps = tf.shape(mask, out_type=index)[1] if mask.shape[1] is None else tf.constant(mask.shape[1], index)
-        self._order = tf.raw_ops.TopKV2(input=self._valid, k=steps, index_type=index).indices
+        order = tf.raw_ops.TopKV2(input=self._valid, k=steps, index_type=index).indices
+        self._order = steps - 1 - order if backwards else order
         self._position = tf.cumsum(self._valid, axis=1)  # 1 .. count at the valid steps; 0 before the first
 
     def pack(self, x: tf.Tensor) -> tf.Tensor:
-        """(batch, time, ...) with the valid steps first."""
+        """(batch, time, ...), in the order of time, -> the valid steps first, in the order of processing."""
         return tf.gather(x, self._order, batch_dims=1)
 
     def spread(self, outputs: tf.Tensor, *, zero_masked: bool, from_the_end: bool = False) -> tf.Tensor:
@@ -138,7 +143,7 @@ class Compactions:
         # The mask is held beside its compaction, so that no later tensor can get the same id.
         key = (id(mask), id(tf.compat.v1.get_default_graph()), backwards)
         if key not in self._known:
-            self._known[key] = (mask, Compaction(tf.reverse(mask, [1]) if backwards else mask, self._index))
+            self._known[key] = (mask, Compaction(mask, self._index, backwards=backwards))
         return self._known[key][1]
 
 
@@ -146,9 +151,12 @@ def run(call: Recurrence, engine: Engine, compactions: Compactions) -> Result:
     """Runs a layer's recurrence as keras.layers.RNN.inner_loop would, each cell by the engine."""
     layer = call.layer
     x = call.sequences if call.mask is None else before_masking(call.sequences, call.mask)
-    x = tf.reverse(x, [1]) if layer.go_backwards else x
     compaction = compactions.get(call.mask, backwards=layer.go_backwards)
-    xs = time_major(x if compaction is None else compaction.pack(x))
+    if compaction is not None:
+        x = compaction.pack(x)
+    elif layer.go_backwards:
+        x = tf.reverse(x, [1])
+    xs = time_major(x)
     outputs, last, states = _run_cells(call, engine, xs, None if compaction is None else compaction.count)
     zero_masked = layer.zero_output_for_mask
     if compaction is not None:
@@ -176,13 +184,22 @@ def cells_of(layer: keras.layers.RNN) -> list[Any]:
     return list(layer.cell.cells) if isinstance(layer.cell, keras.layers.StackedRNNCells) else [layer.cell]
 
 
+def _sizes(call: Recurrence) -> list[Any]:
+    """[batch, time], asked of the mask where there is one: layers that share a mask then share what follows of them."""
+    asked = dims(call.sequences if call.mask is None else call.mask)
+    return [size if known is None else known for size, known in zip(asked[:2], call.sequences.shape[:2], strict=True)]
+
+
 def _run_cells(
     call: Recurrence, engine: Engine, xs: tf.Tensor, count: tf.Tensor | None
 ) -> tuple[tf.Tensor | None, tf.Tensor, Any]:
     """Runs stacked cells one after the other over the whole sequence: the same function as all of them step by step."""
     cells = cells_of(call.layer)
     stacked = isinstance(call.layer.cell, keras.layers.StackedRNNCells)
+    batch, time = _sizes(call)
     nested = call.states if stacked else [call.states]
+    if call.zero_state and call.mask is not None:
+        nested = keras.tree.map_structure(lambda state: tf.zeros([batch, *state.shape[1:]], state.dtype), nested)
     final: list[Any] = []
     outputs: tf.Tensor | None = xs
     last = xs
@@ -190,6 +207,6 @@ def _run_cells(
         wanted = call.layer.return_sequences or index + 1 < len(cells)
         flat = keras.tree.flatten(states)
         keep = call.layer.return_state
-        outputs, last, new = engine(CellRun(cell, outputs, flat, count, wanted, keep, states, call.zero_state))
+        outputs, last, new = engine(CellRun(cell, outputs, time, flat, count, wanted, keep, states, call.zero_state))
         final.append(keras.tree.pack_sequence_as(states, new))
     return outputs, last, final if stacked else final[0]

@@ -1,6 +1,7 @@
 """A client for step artifacts: feed samples, get outputs. Needs the artifact's runtime and NumPy only."""
 
 import json
+import numbers
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -49,18 +50,20 @@ class Stream:
             context: The model's inputs that are no sequences, by name, without batch axis or with it.
 
         Raises:
-            ArtifactError: There is no step in the artifact, or it can't be read.
+            ArtifactError: There is no step in the artifact, or it can't be read; the batch or the context does not fit.
         """
         path = Path(getattr(artifact, "path", artifact))
         self._backend, self._info = load_step(path, threads)
         self._path = path
+        if not isinstance(batch, numbers.Integral) or batch < 1:  # onnxruntime ends the process on some empty inputs
+            raise ArtifactError(f"batch={batch!r} must be a whole number of at least 1")
         if self._backend.batch not in (None, batch):
             raise ArtifactError(f"{path.name} was exported for batch {self._backend.batch}, not {batch}")
         self._batch = batch
         self._ports = {port["name"]: port for port in self._info["inputs"]}
         self._stream = self._info["stream"]
-        self._context = dict(context or {})
         self.reset()
+        self._constants = self._fit_context(context or {})
 
     def fork(self) -> "Stream":
         """Another stream through the same loaded artifact, from the start."""
@@ -103,7 +106,7 @@ class Stream:
         for index in range(ready):
             window = slice(index * self.chunk, (index + 1) * self.chunk)
             inputs = {name: np.ascontiguousarray(array[:, window]) for name, array in self._pending.items()}
-            outputs, self._states = self._backend.step({**inputs, **self._constant()}, self._states)
+            outputs, self._states = self._backend.step({**inputs, **self._constants}, self._states)
             for name, y in outputs.items():
                 parts[name].append(y)
         self._pending = {name: array[:, ready * self.chunk :] for name, array in self._pending.items()}
@@ -131,12 +134,14 @@ class Stream:
         """-> ((batch, steps, ...), whether the batch axis was added)."""
         port = self._ports[name]
         rest = tuple(port["axes"][2:])
-        array = array.astype(port["dtype"], copy=False) if array.dtype.kind in _SAME_KIND[port["dtype"]] else array
+        if array.dtype.kind in _same_kind(port["dtype"]):
+            array = array.astype(port["dtype"], copy=False)
         batched = array.ndim == 2 + len(rest)
         if rest == (1,) and array.shape[-1:] != (1,) and array.ndim in (1, 2):  # plain samples of one channel
             batched, array = array.ndim == 2, array[..., np.newaxis]
         full = array if batched else array[np.newaxis]
-        if array.dtype.name != port["dtype"] or full.shape[2:] != rest or full.shape[:1] != (self._batch,):
+        fits = full.ndim == 2 + len(rest) and full.shape[2:] == rest and full.shape[0] == self._batch
+        if array.dtype.name != port["dtype"] or not fits:
             shape = ", ".join(["steps", *map(str, rest)])
             raise ArtifactError(
                 f"{self._path.name} wants {name!r} as {port['dtype']} of shape ({shape}), or with batch "
@@ -144,13 +149,23 @@ class Stream:
             )
         return full, not batched
 
-    def _constant(self) -> Arrays:
+    def _fit_context(self, context: Mapping[str, Any]) -> Arrays:
         arrays = {}
-        for name in self._ports.keys() - set(self._stream["inputs"]) - self._states.keys():
-            if name not in self._context:
+        wanted = self._ports.keys() - set(self._stream["inputs"]) - self._states.keys()
+        for name in wanted | context.keys():
+            if name not in wanted:
+                raise ArtifactError(f"{self._path.name} takes no {name!r} as context; it takes {sorted(wanted)}")
+            if name not in context:
                 raise ArtifactError(f"{self._path.name} needs the input {name!r} besides; pass it as context")
-            port, array = self._ports[name], np.asarray(self._context[name])
-            array = array if array.ndim == len(port["axes"]) else array[np.newaxis]
+            port, array = self._ports[name], np.asarray(context[name])
+            given, (_, *rest) = array.shape, port["axes"]
+            array = array if array.ndim == 1 + len(rest) else array[np.newaxis]
+            if array.dtype.kind not in _same_kind(port["dtype"]) or not _fits(array.shape, (self._batch, *rest)):
+                shape = ", ".join(map(str, rest))
+                raise ArtifactError(
+                    f"{self._path.name} wants {name!r} as {port['dtype']} of shape ({shape}), or with batch "
+                    f"{self._batch} before it, not {array.dtype.name} of shape {given}"
+                )
             arrays[name] = np.ascontiguousarray(np.broadcast_to(array, (self._batch, *array.shape[1:])), port["dtype"])
         return arrays
 
@@ -167,7 +182,18 @@ class Stream:
         return y[:, skipped:]
 
 
-_SAME_KIND = {"float32": "f", "int32": "iu", "int64": "iu", "bool": "b", "float16": "f", "float64": "f"}
+def _same_kind(dtype: str) -> str:
+    """The kinds of arrays that may be given where this is wanted: integers of any size for integers."""
+    kind = np.dtype(dtype).kind
+    return "iu" if kind in "iu" else kind
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[Any, ...]) -> bool:
+    """Whether an array can be taken; one row stands for all of a batch, and a named size may be any."""
+    return len(shape) == len(wanted) and all(
+        size == want or isinstance(want, str) or (axis == 0 and size == 1)
+        for axis, (size, want) in enumerate(zip(shape, wanted, strict=True))
+    )
 
 
 def _initial(spec: dict[str, Any], batch: int) -> np.ndarray:

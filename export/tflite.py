@@ -92,7 +92,9 @@ def run_converter(converter: Any, quantizer: TfliteQuantizer | None = None) -> b
 
 
 def _explain(error: Exception) -> str:
-    lacking = sorted(set(re.findall(r"tf\.(\w+)(?:\(|\{| )", str(error).split("Flex ops:")[-1])) - {"entry_function"})
+    lacking = sorted(
+        set(re.findall(r"tf\.(\w+)(?:\(|\{| )", str(error).split("Flex ops:")[-1])) - {"entry_function", "Placeholder"}
+    )
     if "Flex ops:" in str(error) or "custom op" in str(error):
         if "xf64>" in str(error):
             return "LiteRT computes in float32, and the model in float64: make all of it with dtype='float32'"

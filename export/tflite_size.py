@@ -54,11 +54,32 @@ def _renumber(subgraph: Any) -> None:
 
 
 class _Builder(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no types
-    """Writes equal vectors once."""
+    """Writes equal vectors once, of numbers and of tables."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self._known: dict[tuple[str, bytes], int] = {}
+        self._known: dict[tuple[Any, Any], int] = {}
+        self._begun = 0  # the file's size before the vector that is being written
+        self._tables: list[int] | None = None  # those that the vector refers to; None outside vectors, and for strings
+
+    def StartVector(self, *sizes: int) -> int:  # noqa: N802  # its parent's name
+        self._begun, self._tables = self.Offset(), []
+        return int(super().StartVector(*sizes))
+
+    def PrependUOffsetTRelative(self, off: int) -> None:  # noqa: N802  # its parent's name
+        if self._tables is not None:
+            self._tables.append(off)
+        super().PrependUOffsetTRelative(off)
+
+    def EndVector(self, *sizes: int) -> int:  # noqa: N802  # its parent's name
+        place = int(super().EndVector(*sizes))
+        tables, self._tables = self._tables, None
+        if not tables:
+            return place
+        known = self._known.setdefault(("tables", tuple(tables)), place)
+        if known != place:
+            self.head = len(self.Bytes) - self._begun  # what stands in the file already is not written again
+        return known
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802  # its parent's name
         key = (x.dtype.str, x.tobytes())

@@ -63,13 +63,13 @@ def test_the_file_is_its_weights_and_little_more(name: str, fmt: str, artifact_o
 
 @pytest.mark.parametrize("fmt", ["tflite", "onnx"])
 def test_a_small_deep_tagger_is_a_small_file(fmt: str, tmp_path: Path) -> None:
-    """Six loops with masks, of almost no weights."""
+    """Nine loops with masks, of almost no weights."""
     tokens = x = keras.Input((None,), dtype="int32")
     x = L.Embedding(20, 4, mask_zero=True)(x)
-    for _ in range(3):
+    for _ in range(4):
         x = L.Bidirectional(L.LSTM(8, return_sequences=True))(x)
-    model = keras.Model(tokens, L.Dense(3)(x))
-    artifact = export.export_model(model, tmp_path / f"m{SUFFIXES[fmt]}")
+    model = keras.Model(tokens, L.Dense(3)(L.GRU(6, return_sequences=True)(x)))
+    artifact = export.export_model(model, tmp_path / f"m{SUFFIXES[fmt]}", verify=False)
     assert artifact.bytes <= 1.1 * 4 * model.count_params() + 20 * 1024
 
 

@@ -45,13 +45,13 @@ def _token_ids() -> keras.Model:
 MODELS: dict[str, Callable[[], keras.Model]] = {m.__name__[1:]: m for m in (_functional, _nested, _built, _token_ids)}
 QUICK = {
     ("mixed_bfloat16", "onnx", "token_ids"),
-    ("mixed_float16", "tflite", "nested"),
+    ("float16", "tflite", "nested"),
     ("mixed_float16", "onnx", "built"),
 }
 
 
 def _cases() -> Iterator[Any]:
-    for case in itertools.product(("mixed_float16", "mixed_bfloat16"), FORMATS, MODELS):
+    for case in itertools.product(("mixed_float16", "mixed_bfloat16", "float16"), FORMATS, MODELS):
         yield pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.slow])
 
 
