@@ -1,7 +1,6 @@
 """A client for step artifacts: feed samples, get outputs. Needs the artifact's runtime and NumPy only."""
 
 import json
-import numbers
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -55,7 +54,7 @@ class Stream:
         path = Path(getattr(artifact, "path", artifact))
         self._backend, self._info = load_step(path, threads)
         self._path = path
-        if not isinstance(batch, numbers.Integral) or batch < 1:  # onnxruntime ends the process on some empty inputs
+        if not isinstance(batch, (int, np.integer)) or batch < 1:  # onnxruntime ends the process on some empty inputs
             raise ArtifactError(f"batch={batch!r} must be a whole number of at least 1")
         if self._backend.batch not in (None, batch):
             raise ArtifactError(f"{path.name} was exported for batch {self._backend.batch}, not {batch}")
