@@ -101,6 +101,11 @@ class Split:
         return len(self.targets)
 
     @property
+    def size(self) -> int:
+        """How much it is, for people: its examples."""
+        return len(self)
+
+    @property
     def lengths(self) -> np.ndarray | None:
         """How many steps each example has, over all its sequences; None where all examples are of one size."""
         ragged = [column.lengths for column in (*self.inputs.values(), self.targets) if isinstance(column, Ragged)]
@@ -139,6 +144,11 @@ class Stream:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def size(self) -> int:
+        """How much it is, for people: its steps."""
+        return len(self)
 
     def windows(self, rows: int) -> int:
         """Counts the windows of an epoch, the last one perhaps shorter.

@@ -50,6 +50,11 @@ class TextRows(Split):
         inputs, targets = (Ragged(part, lengths) for part in (ids[:-1], ids[1:]))
         return cls({"token_ids": inputs}, targets, tuple(vocabulary), tokenisation)
 
+    @property
+    def size(self) -> int:
+        """How much it is, for people: its tokens, as of the parts that are streams."""
+        return len(self.targets.values)
+
     def text(self, ids: Sequence[int] | np.ndarray) -> str:
         """Puts tokens together."""
         return ("" if self.tokenisation == "characters" else " ").join(self.vocabulary[token] for token in ids)

@@ -61,7 +61,7 @@ def _summary(data: Data, verdict: Verdict, results: dict[str, Any]) -> str:
     scores = ", ".join(f"{name} {_score(name, value)}" for name, value in verdict.metrics.items())
     passed = dict.fromkeys(row["format"] for row in results["artifacts"])
     exported = f"Exported and verified: {', '.join(passed)}." if passed else "No export passed its verification."
-    return f"Trained on {data.summary}. On {len(data.test):,} test examples: {scores}. {exported}"
+    return f"Trained on {data.summary}. On {data.test.size:,} test examples: {scores}. {exported}"
 
 
 def _score(name: str, value: float) -> str:
@@ -87,7 +87,7 @@ def _facts(
     versions = config["versions"]
     return {
         "Data": data.summary,
-        "Examples": f"{len(data.train):,} to train, {len(data.validation):,} to validate, {len(data.test):,} to test",
+        "Examples": f"{data.train.size:,} to train, {data.validation.size:,} to validate, {data.test.size:,} to test",
         "Model": f"{model.name}, {model.count_params():,} weights",
         "Device": f"{results['device']}, {recipe.precision}",
         "Time": ", ".join(f"{phase} {spent:.1f} s" for phase, spent in results["seconds"].items()),

@@ -287,7 +287,7 @@ class _Runner:
 
 
 def _sizes(data: Data) -> str:
-    return ", ".join(f"{len(getattr(data, part)):,} {part}" for part in ("train", "validation", "test"))
+    return ", ".join(f"{getattr(data, part).size:,} {part}" for part in ("train", "validation", "test"))
 
 
 def _save(model: keras.Model, path: Path) -> None:

@@ -67,7 +67,7 @@ def _facts(recipe: Any) -> dict[str, Any]:
     model = recipe.build_model(data)
     return {
         "data": data.summary,
-        "examples": {part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        "examples": {part: getattr(data, part).size for part in ("train", "validation", "test")},
         "model": model.name,
         "parameters": model.count_params(),
     }

@@ -123,6 +123,7 @@ def test_what_is_wrong_with_a_text(tmp_path, monkeypatch, fields, content, error
 def test_rows_hold_each_token_as_a_target_once():
     ids = np.random.default_rng(0).integers(4, 50, 2 * ROW["characters"] + 101).astype("int32")
     rows = TextRows.of(ids, [str(i) for i in range(50)], "characters")
+    assert rows.size == len(ids) - 1
     assert [len(row) for row in rows.targets] == [ROW["characters"], ROW["characters"], 100]
     np.testing.assert_array_equal(np.concatenate(list(rows.inputs["token_ids"])), ids[:-1])
     np.testing.assert_array_equal(np.concatenate(list(rows.targets)), ids[1:])
