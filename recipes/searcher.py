@@ -191,6 +191,16 @@ class Searcher:
         return True
 
 
+class _NothingTwice(keras_tuner.oracles.BayesianOptimizationOracle):
+    """KerasTuner's, which asks for the same trial again where its model is sure that nothing is better."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = super().populate_space(trial_id)
+        if found["values"] is not None and self._duplicate(found["values"]):
+            found = self._random_populate_space()
+        return found
+
+
 def make_oracle(
     method: Method,
     space: keras_tuner.HyperParameters,
@@ -229,7 +239,7 @@ def make_oracle(
     else:
         kinds = {
             "random": keras_tuner.oracles.RandomSearchOracle,
-            "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+            "bayesian": _NothingTwice,
             "grid": keras_tuner.oracles.GridSearchOracle,
         }
         oracle = kinds[method](max_trials=trials, **common)
