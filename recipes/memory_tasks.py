@@ -47,7 +47,7 @@ class MemoryTasks(RecipeConfig):
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "full": {"length": 600, "parameters": 70_000, "examples": 50_000},
-        "adding": {"length": 200, "epochs": 8, "xla": True},
+        "adding": {"length": 200, "epochs": 8},
         "copy": {"task": "copy", "batch_size": 4, "epochs": 8, "learning_rate": 1e-3, "xla": True},
         "waveform": {"task": "waveform", "batch_size": 1, "examples": 100, "parameters": 800, "xla": True},
     }

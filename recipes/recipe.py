@@ -119,8 +119,8 @@ class RecipeConfig:
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Type of the arithmetic; weights are float32 in each."""
     xla: bool = False
-    """Compile the training step with XLA, for one device: slow to start, once for each length; then a recurrence that
-    cuDNN lacks, or any on a CPU, may be several times faster."""
+    """Compile the training step with XLA, for one device: slow to start, once for each length. A cell of many small
+    operations in small batches is several times faster so; large batches and cuDNN's layers are slower."""
     patience: Count | None = None
     """Stop after this many epochs without a better one; None trains all epochs."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
