@@ -1,6 +1,7 @@
 """The `seqzoo` command. Nothing heavy is imported before a word needs it: `seqzoo --help` answers at once."""
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -115,6 +116,8 @@ def _silenced() -> Iterator[None]:
     meanwhile, and Python's `sys.stderr` to where it led before.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Its handler would also write to the `sys.stderr` of now after another call has closed that.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     before = sys.stderr
     before.flush()

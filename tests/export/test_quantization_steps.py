@@ -65,7 +65,7 @@ DRIFT = {"float16": 0.002, "int8": 0.02, "int8_full": 0.1, "int16x8": 0.03}
     ("kind", "precisions"),
     [
         ("LSTM", ("float16", "int8", "int8_full")),
-        ("GRU", ("int8", "int16x8")),
+        pytest.param("GRU", ("int8", "int16x8"), marks=pytest.mark.slow),
         pytest.param("LSTM", ("int16x8",), marks=pytest.mark.slow),
         pytest.param("GRU", ("float16", "int8_full"), marks=pytest.mark.slow),
     ],

@@ -46,7 +46,7 @@ def check(model: keras.Model, path: Path, precision: str, **options: Any) -> exp
     return artifact
 
 
-@pytest.mark.parametrize("precision", ["int8", "float16"])
+@pytest.mark.parametrize("precision", ["int8", pytest.param("float16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("kind", "suffix"), [("LSTM", "tflite"), ("GRU", "onnx")])
 def test_weights_in_fewer_bits(kind: str, suffix: str, precision: str, tmp_path: Path) -> None:
     artifact = check(model_of(kind), tmp_path / f"model.{suffix}", precision)

@@ -225,6 +225,7 @@ def train(folder, text, *, resume: bool = False, **fields):
     return twin, progress
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_resume_on_a_stream(tmp_path, text_file):
     undisturbed, progress = train(tmp_path / "whole", str(text_file))
     folder = tmp_path / "cut"

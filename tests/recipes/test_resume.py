@@ -37,9 +37,9 @@ def assert_no_half_files(folder: Path) -> None:
 
 
 MOMENTS = [
-    ("config.json", 1, "half"),
+    pytest.param("config.json", 1, "half", marks=pytest.mark.slow),
     ("best-00001.npz", 1, "before"),
-    ("last.npz", 2, "half"),
+    pytest.param("last.npz", 2, "half", marks=pytest.mark.slow),
     ("last.npz", 2, "after"),
     ("metrics.csv", 3, "before"),
 ]
@@ -83,7 +83,7 @@ def test_killed_at_random_moments(tmp_path):
     ("name", "state"),
     [
         pytest.param("model.keras", "half", marks=pytest.mark.slow),
-        ("model.tflite", "before"),
+        pytest.param("model.tflite", "before", marks=pytest.mark.slow),
         ("results.json", "before"),
     ],
 )

@@ -38,7 +38,7 @@ def undisturbed(tmp_path_factory):
     [
         (Moment(STEPS + 2, TERM), (1, 2, False)),
         pytest.param(Moment(2 * STEPS, TERM), (1, STEPS, True), marks=pytest.mark.slow),
-        (Moment(3, TERM, validating=True), (1, STEPS, True)),
+        pytest.param(Moment(3, TERM, validating=True), (1, STEPS, True), marks=pytest.mark.slow),
     ],
     ids=["step", "last step", "validation"],
 )

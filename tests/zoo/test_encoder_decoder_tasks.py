@@ -113,6 +113,7 @@ def test_scheduled_sampling_trains_the_model_itself() -> None:
     assert share_turned(model) > 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["encoder_decoder", "attention_encoder_decoder"])
 def test_the_loss_falls_in_mixed_precision(name: str) -> None:
     keras.utils.set_random_seed(0)
