@@ -85,7 +85,7 @@ def main() -> int:
             recipe = dataclasses.replace(recipe, data_dir=folder)
         feeding, step, padding = measure(recipe, batches=asked.batches)
         share = f"{padding:.1%}" if padding else "-"
-        rows.append([name, f"{1e3 * feeding:.2f}", f"{1e3 * step:.1f}", f"{step / feeding:.0f}", share])
+        rows.append([name, f"{1e3 * feeding:.2f}", f"{1e3 * step:.1f}", f"{step / feeding:.1f}", share])
         slow += [name] * (step < ENOUGH * feeding)
         print(f"{name}: {step / feeding:.1f}", file=sys.stderr, flush=True)
     print(table(["recipe", "pipeline, ms a batch", "training step, ms", "times faster", "padding"], rows))
