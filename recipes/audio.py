@@ -1,5 +1,6 @@
 """What recipes on sound share: samples varied for training, files fed chunk by chunk, a spectrogram as a picture."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,8 +38,8 @@ def vary(samples: Any, seed: Any, *, speed: float, delay: int, gain: float, nois
         speed: Each is read at a pace of 1 - speed to 1 + speed, linear between the samples.
         delay: Up to so many samples of silence come first.
         gain: Up to so many decibels more or less.
-        noise: The standard deviation of white noise is up to this share of the loudest sample; soft is as likely as
-            loud, over three decades.
+        noise: The standard deviation of white noise, uniform in amplitude, is up to this share of its loudest sample;
+            soft is as likely as loud, over three decades.
 
     Returns:
         (batch, time, 1).
@@ -47,24 +48,25 @@ def vary(samples: Any, seed: Any, *, speed: float, delay: int, gain: float, nois
 
     count, length = tf.shape(samples)[0], samples.shape[1]
 
-    def uniform(index: int, low: float, high: float) -> Any:
-        return tf.random.stateless_uniform((count, 1), seed + index, low, high)
+    def uniform(index: int, low: float, high: float, columns: int = 1) -> Any:
+        return tf.random.stateless_uniform((count, columns), seed + index, low, high)
 
-    start = uniform(0, 0.0, float(delay))
-    places = (tf.range(length, dtype=tf.float32)[None] - start) * uniform(1, 1 - speed, 1 + speed)
-    whole = tf.floor(places)
-    index = tf.cast(whole, tf.int32)
-    flat = samples[..., 0]
+    # All takes end to end, with silence around each: numbered on through all, samples are found faster than by take.
+    before, behind = math.ceil(delay * (1 + speed)), math.ceil(length * speed) + 2
+    line = tf.reshape(tf.pad(samples[..., 0], [[0, 0], [before, behind]]), [-1])
+    pace = uniform(1, 1 - speed, 1 + speed)
+    places = tf.range(length, dtype=tf.float32)[None] * pace + (before - uniform(0, 0.0, float(delay)) * pace)
+    index = tf.cast(places, tf.int32)
+    share = places - tf.cast(index, tf.float32)
+    index += tf.range(count)[:, None] * (before + length + behind)
+    near = tf.gather(line, index)
+    moved = near + share * (tf.gather(line, index + 1) - near)
 
-    def taken(at: Any) -> Any:
-        there = tf.cast((at >= 0) & (at < length), tf.float32)
-        return there * tf.gather(flat, tf.clip_by_value(at, 0, length - 1), axis=1, batch_dims=1)
-
-    share = places - whole
-    moved = (1 - share) * taken(index) + share * taken(index + 1)
-    louder = moved * 10 ** (uniform(2, -gain, gain) / 20)
-    deviation = noise * 10 ** uniform(3, -3.0, 0.0) * tf.reduce_max(tf.abs(louder), axis=1, keepdims=True)
-    return (louder + deviation * tf.random.stateless_normal((count, length), seed + 4))[..., None]
+    louder = 10 ** (uniform(2, -gain, gain) / 20)
+    deviation = louder * noise * 10 ** uniform(3, -3.0, 0.0) * tf.reduce_max(tf.abs(samples), axis=1)
+    # Normal noise would take as long to draw as all the rest; that of uniform amplitude deviates by 1 / sqrt(12).
+    white = uniform(4, 0.0, 1.0, length) - 0.5
+    return (louder * moved + math.sqrt(12) * deviation * white)[..., None]
 
 
 def stream_metrics(path: Path, samples: np.ndarray, targets: np.ndarray, *, chunk: int, rate: int) -> dict[str, float]:
