@@ -15,6 +15,7 @@ from typing import Any
 import recipes
 from recipes import cli
 from recipes.files import write_text
+from recipes.run_folder import stored_recipe
 
 BEGIN, END = "<!-- results: made by `python -m benchmarks.results RECIPE --seeds ...` -->", "<!-- end of results -->"
 COLUMNS = ("recipe", "on the test part", "reference", "through the files", "budget", "data", "command")
@@ -71,7 +72,7 @@ def describe(recipe: str, seeds: list[int], fields: list[str], runs: list[tuple[
     cells = (
         recipe,
         ", ".join(measured) + f" ({'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))})",
-        type(recipes.get_recipe(recipe)).REFERENCE or "-",
+        stored_recipe(runs[0][0]).reference or "-",
         through_files(results),
         budget(runs),
         results[0]["data"],

@@ -41,10 +41,11 @@ class Chaos(RecipeConfig):
     competition, whose published continuation is split here into validation and test.
     """
 
-    REFERENCE: ClassVar = (
-        "Mackey-Glass: NRMSE84 2.8e-4, 400 units (Jaeger 2001); one-step RMSE 0.0020, 100 units "
-        "(ReservoirPy's README); NARMA10: echo state networks about 0.15"
-    )
+    REFERENCES: ClassVar[Mapping[str, str]] = {
+        "mackey_glass": "NRMSE84 2.8e-4, 400 units (Jaeger 2001); one-step RMSE 0.0020, 100 units (ReservoirPy)",
+        "narma10": "echo state networks: NRMSE about 0.15",
+    }
+    """Task -> what others report."""
 
     task: Literal["mackey_glass", "narma10", "lorenz", "santa_fe"] = "mackey_glass"
     """Which series."""
@@ -71,6 +72,11 @@ class Chaos(RecipeConfig):
     what suits the task."""
     data_dir: str | None = None
     """Folder with the laser's raw file; unless given TFDS loads it. The other series are generated."""
+
+    @property
+    def reference(self) -> str:
+        """What others report for the task."""
+        return self.REFERENCES.get(self.task, "")
 
     def load_data(self) -> "Data":
         """Makes one series to fit on, and trials to validate and to test: heard, then to be continued."""

@@ -53,11 +53,12 @@ class MemoryTasks(RecipeConfig):
     }
     """`full` is the reference's adding problem, of 600 steps and 70,000 parameters; it wants a GPU. The others are the
     tables of docs/memory_tasks.md."""
-    REFERENCE: ClassVar = (
-        "adding, 600 steps: GRU 5.3e-5, LSTM 0.164, RNN 0.177 (Bai et al. 2018, arXiv:1803.01271); waveform, 800 "
-        "parameters: clockwork 1.7e-3, LSTM 8.8e-2 (a repository that repeats Koutnik et al. 2014); copy: a Turing "
-        "machine perfect at 20, worse from 36 on (repositories that repeat Graves et al. 2014)"
-    )
+    REFERENCES: ClassVar[Mapping[str, str]] = {
+        "adding": "600 steps: GRU 5.3e-5, LSTM 0.164, RNN 0.177 (Bai et al. 2018, arXiv:1803.01271)",
+        "copy": "a Turing machine perfect at 20, worse from 36 on (repositories that repeat Graves et al. 2014)",
+        "waveform": "800 parameters: clockwork 1.7e-3, LSTM 8.8e-2 (a repository that repeats Koutnik et al. 2014)",
+    }
+    """Task -> what others report."""
 
     epochs: Count = 20
     """Passes over the training data."""
@@ -81,6 +82,11 @@ class MemoryTasks(RecipeConfig):
     """Size of a pattern that is copied."""
     examples: Count | None = None
     """Training sequences; unless given 10,000; of a waveform, which is one, that one 1,000 times."""
+
+    @property
+    def reference(self) -> str:
+        """What others report for the task."""
+        return self.REFERENCES.get(self.task, "")
 
     def load_data(self) -> "Data":
         """Generates the sequences; of a waveform there is but one, which is learned by heart."""

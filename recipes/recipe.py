@@ -100,7 +100,7 @@ class RecipeConfig:
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Name -> settings that go together, such as those of a run that wants a GPU."""
     REFERENCE: ClassVar[str] = ""
-    """What others report for the task, and where: stands beside our figure in RESULTS.md."""
+    """What others report for the recipe's task, and where."""
 
     epochs: Count = 20
     """Passes over the training data."""
@@ -134,6 +134,11 @@ class RecipeConfig:
                 f"{recipe_name(type(self))}: Keras clips by norm or by value, not both; "
                 f"got clip_norm={self.clip_norm:g} and clip_value={self.clip_value:g}"
             )
+
+    @property
+    def reference(self) -> str:
+        """What others report for the task as it is set: stands beside our figure in RESULTS.md."""
+        return self.REFERENCE
 
     def solve(self, model: "keras.Model", data: "Data") -> "Row | None":
         """Fits a model whose weights have a closed form, in place of training by gradients.

@@ -1,5 +1,6 @@
 """RESULTS.md is made by a command: its rows replace each other, and say what the runs' folders say."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -59,3 +60,20 @@ def test_a_wrong_recipe_is_refused(monkeypatch):
     monkeypatch.setattr("sys.argv", ["results", "digit"])
     with pytest.raises(SystemExit):
         results.main()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("forecast", {}, "LSTMa"),
+        ("forecast", {"series": "sunspots"}, ""),
+        ("forecast", {"horizon": 48}, ""),
+        ("chaos", {"task": "narma10"}, "0.15"),
+        ("chaos", {"task": "lorenz"}, ""),
+        ("memory_tasks", {"task": "copy"}, "Turing"),
+    ],
+)
+def test_what_others_report_belongs_to_the_task_as_it_is_set(name, fields, words):
+    reference = dataclasses.replace(recipes.get_recipe(name), **fields).reference
+    assert words in reference
+    assert bool(words) == bool(reference)
