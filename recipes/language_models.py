@@ -111,10 +111,6 @@ def build(recipe: LanguageModelConfig, data: "Data") -> "keras.Model":
     if recipe.model in zoo.list_models() and "classes" in zoo.get_spec(recipe.model).fields:
         task["classes"] = task["vocabulary"]
     model = models.build(recipe, recipe.model, USUAL, task)
-    names = [tensor.name for tensor in model.inputs]
-    if names != ["token_ids"] or tuple(model.output_shape) != (None, None, task["vocabulary"]):
-        does = f"reads {' and '.join(names)}" if names != ["token_ids"] else "does not score the next token"
-        raise UsageError(f"{recipe_name(type(recipe))} can't use {recipe.model}: it {does}")
     if _reads_ahead(model):
         raise UsageError(
             f"{recipe_name(type(recipe))} can't use {recipe.model}: it reads the tokens that it is to guess"

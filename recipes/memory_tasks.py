@@ -34,6 +34,8 @@ EXAMPLES, WAVES, HELD_OUT = 10_000, 1000, 1000
 """Sequences to train on unless told otherwise; of the one wave; to validate, and to test at each length."""
 SHOWN = 32
 """Test sequences over which the gradient's flow is averaged."""
+HEADS = ("write_weights", "read_weights")
+"""Outputs of a Turing machine that shows where its heads are."""
 
 
 @register_recipe
@@ -211,7 +213,7 @@ class MemoryTasks(RecipeConfig):
 
         def build(units: int) -> "keras.Model":
             width = {"units": models.suited(name, known["units"], units)} if "units" in known else {}
-            return models.build(self, name, "sequence_tagger", task | width)
+            return models.build(self, name, "sequence_tagger", task | width, also=HEADS if more else ())
 
         if self.parameters is None:
             return build(self.units)
@@ -221,6 +223,7 @@ class MemoryTasks(RecipeConfig):
 
     def _gradients(self, model: "keras.Model", split: "Split") -> "Section":
         import numpy as np
+        from markupsafe import Markup
 
         from recipes import memory_figures, report
         from zoo.training import state_gradients
@@ -229,9 +232,13 @@ class MemoryTasks(RecipeConfig):
         model.compile("sgd", loss=objective.loss)
         # Those of one length stand together.
         inputs, targets, weights = split.batch(np.arange(min(SHOWN, len(split))))
-        html = memory_figures.gradient_flow(state_gradients(model, inputs["features"], targets, weights))
+        title = "Gradient flow over time"
+        try:
+            gradients = state_gradients(model, inputs["features"], targets, weights)
+        except ValueError as error:
+            return report.Section(title, Markup("<p>{}</p>").format(str(error)))
         caption = "The norm of the loss's derivative by the state at each step: what is near zero early is not learned."
-        return report.Section("Gradient flow over time", html, caption)
+        return report.Section(title, memory_figures.gradient_flow(gradients), caption)
 
     def _heads(self, model: "keras.Model", data: "Data") -> "Section":
         import numpy as np
@@ -243,7 +250,7 @@ class MemoryTasks(RecipeConfig):
         # The longest stands last.
         inputs, _, _ = data.test.batch(np.array([len(data.test) - 1]))
         outputs = twin.predict_on_batch(inputs["features"])
-        html = memory_figures.heads(outputs["write_weights"][0], outputs["read_weights"][0])
+        html = memory_figures.heads(*(outputs[name][0] for name in HEADS))
         caption = "Which slots of the memory (rows) the heads write and read, step by step, in the last test sequence."
         return report.Section("Memory read and write weights", html, caption)
 

@@ -2,20 +2,22 @@
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import zoo
 from recipes.errors import UsageError
 from recipes.recipe import RecipeConfig, recipe_name
 from zoo.fields import Field
-from zoo.specs import ModelSpec
+from zoo.specs import ModelSpec, TensorSpec
 
 if TYPE_CHECKING:
     import keras
 
 
-def build(recipe: RecipeConfig, name: str, usual: str, task: Mapping[str, Any]) -> "keras.Model":
+def build(
+    recipe: RecipeConfig, name: str, usual: str, task: Mapping[str, Any], also: Collection[str] = ()
+) -> "keras.Model":
     """Builds a model of the zoo for a recipe.
 
     Args:
@@ -23,13 +25,14 @@ def build(recipe: RecipeConfig, name: str, usual: str, task: Mapping[str, Any]) 
         name: The model.
         usual: The model that the recipe uses unless told otherwise: the other must be of its shape.
         task: What the data settle: builder's argument -> value, such as `vocabulary` and `classes`.
+        also: Outputs that the recipe can do with besides those of the usual model.
 
     Returns:
         The model, untrained.
 
     Raises:
-        UsageError: There is no such model, it is of another shape, lacks an input or output that the recipe has, has no
-            field for a setting that was changed, or refuses a value.
+        UsageError: There is no such model, it is of another shape, lacks an input or output that the recipe has, or has
+            one that the recipe does not know, has no field for a setting that was changed, or refuses a value.
     """
     own = recipe_name(type(recipe))
     try:
@@ -41,9 +44,9 @@ def build(recipe: RecipeConfig, name: str, usual: str, task: Mapping[str, Any]) 
     changed = [setting for setting, default in settings.items() if getattr(recipe, setting) != default]
     if name != usual and (strange := [setting for setting in changed if setting not in spec.fields]):
         raise UsageError(f"{own}: {name} has no {strange[0]}; leave out --{strange[0].replace('_', '-')}")
-    if spec.shape is not wanted.shape or (missing := [field for field in task if field not in spec.fields]):
-        why = f"is {spec.shape}, not {wanted.shape}" if spec.shape is not wanted.shape else f"has no {missing[0]}"
-        fitting = ", ".join(other for other in zoo.list_models(shape=str(wanted.shape)) if _fits(other, wanted, task))
+    if why := _misfit(spec, wanted, task, also):
+        others = zoo.list_models(shape=str(wanted.shape))
+        fitting = ", ".join(other for other in others if not _misfit(zoo.get_spec(other), wanted, task, also))
         raise UsageError(f"{own} can't use {name}: it {why}; choose from {fitting}")
     fields = dict(task)
     for setting in settings:
@@ -80,7 +83,22 @@ def suited(model: str, field: Field, value: Any) -> Any:
     return value[0]
 
 
-def _fits(name: str, wanted: ModelSpec, task: Mapping[str, Any]) -> bool:
-    spec = zoo.get_spec(name)
-    outputs = {output for output, tensor in wanted.outputs.items() if tensor.condition is None}
-    return all(field in spec.fields for field in task) and outputs <= set(spec.outputs)
+def _misfit(spec: ModelSpec, wanted: ModelSpec, task: Mapping[str, Any], also: Collection[str]) -> str:
+    """Why a model can't stand in for the usual one; empty if it can."""
+    if spec.shape is not wanted.shape:
+        return f"is {spec.shape}, not {wanted.shape}"
+    if missing := [field for field in task if field not in spec.fields]:
+        return f"has no {missing[0]}"
+    if strange := _present(spec, spec.inputs, task) - set(wanted.inputs):
+        return f"reads {min(strange)} too"
+    if lacking := _present(wanted, wanted.outputs, task) - set(spec.outputs):
+        return f"does not give {min(lacking)}"
+    if more := _present(spec, spec.outputs, task) - set(wanted.outputs) - set(also):
+        return f"gives {min(more)} too"
+    return ""
+
+
+def _present(spec: ModelSpec, tensors: Mapping[str, TensorSpec], task: Mapping[str, Any]) -> set[str]:
+    """The inputs or outputs that a model has for a task."""
+    config = {name: field.default for name, field in spec.fields.items()} | dict(task)
+    return {name for name, tensor in tensors.items() if tensor.is_present(config)}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipes.data import Column, Data, Ragged, Split
-from recipes.errors import UsageError
-from recipes.recipe import Objective, Verdict, recipe_name
+from recipes.recipe import Objective, Verdict
 from recipes.tables import Sentence
 from recipes.tagging import MODEL, Tagger
 from recipes.text import TextSplit
@@ -114,13 +113,7 @@ def build(recipe: Tagger, data: Data) -> "keras.Model":
     task = {"vocabulary": len(data.metadata["vocabulary"]), "classes": len(data.labels)}
     if "characters" in data.metadata:
         task |= {"characters": len(data.metadata["characters"]), "word_length": recipe.word_length}
-    model = models.build(recipe, recipe.model, MODEL, task)
-    own = f"{recipe_name(type(recipe))} can't use {recipe.model}: it"
-    if strange := [tensor.name for tensor in model.inputs if tensor.name not in data.train.inputs]:
-        raise UsageError(f"{own} reads {strange[0]} too")
-    if not {"logits"} <= {*model.output_names} <= {"logits", "tags"}:
-        raise UsageError(f"{own} gives {' and '.join(model.output_names)}")
-    return model
+    return models.build(recipe, recipe.model, MODEL, task, also=("tags",))
 
 
 def tagging_objective(recipe: Tagger) -> Objective:

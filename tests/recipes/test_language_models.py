@@ -309,8 +309,8 @@ def test_other_models_score_the_next_token(text_file, model):
     ("model", "message"),
     [
         ("sequence_classifier", "can't use sequence_classifier: it is many-to-one"),
-        ("conditional_rnn", "can't use conditional_rnn: it reads token_ids and true_labels"),
-        ("output_recurrent", "can't use output_recurrent: it does not score the next token"),
+        ("conditional_rnn", "can't use conditional_rnn: it reads true_labels too"),
+        ("output_recurrent", "can't use output_recurrent: it does not give logits"),
         ("bidirectional_tagger", "can't use bidirectional_tagger: it reads the tokens that it is to guess"),
         ("languag_model", "did you mean 'language_model'"),
     ],

@@ -135,6 +135,8 @@ def test_metrics_by_hand():
 def test_what_is_refused_in_one_line():
     with pytest.raises(UsageError, match="unknown model 'lstn'; did you mean 'lstm'"):
         small(model="lstn").build_model(small().load_data())
+    with pytest.raises(UsageError, match="memory_tasks can't use crf_tagger: it gives tags too"):
+        small(model="crf_tagger").build_model(small().load_data())
     with pytest.raises(UsageError, match="memory_tasks can't use sequence_classifier: it is many-to-one"):
         small(model="sequence_classifier").build_model(small().load_data())
     with pytest.raises(UsageError, match="length must be at least 2, got 1"):
@@ -177,14 +179,15 @@ def test_xla_takes_the_same_steps(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "title"), [("gru", "Gradient flow"), ("ntm", "Memory read and write weights")])
-def test_pictures(model, title):
+@pytest.mark.parametrize("model", [*MODELS, "attention_memory"])
+def test_pictures(model):
     recipe = small(task="copy", model=model)
     data = recipe.load_data()
     (draw,) = recipe.illustrate(recipe.build_model(data), data)
     section = draw()
-    assert section.title.startswith(title)
-    assert "<svg" in section.html
+    assert section.title.startswith("Memory read and write weights" if model == "ntm" else "Gradient flow")
+    shown = "no recurrent layer whose output is its state" if model == "attention_memory" else "<svg"
+    assert shown in section.html
 
 
 @pytest.mark.slow

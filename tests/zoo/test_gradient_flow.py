@@ -8,6 +8,7 @@ import pytest
 
 from tests import reference
 from zoo.cells import CELLS
+from zoo.layers import TimeSkipCell
 from zoo.training import GradientFlow, state_gradients
 
 X = np.random.default_rng(0).normal(size=(3, 9, 4)).astype("float32")
@@ -68,6 +69,21 @@ def test_gradients_of_states_equal_finite_differences(cell: str) -> None:
         place = tuple(int(rng.integers(0, size)) for size in got.shape)
         slope = (loss(place, step) - loss(place, -step)) / (2 * step)
         assert got[place] == pytest.approx(slope, abs=1e-6, rel=1e-3)
+
+
+def test_a_state_that_holds_earlier_outputs_too() -> None:
+    """h_t is read at t + 1, and d steps on: dL/dh_t = upstream_t + g_{t+1} U^T + g_{t+d} V^T, g = dL/dh (1 - h^2)."""
+    inputs = keras.Input((None, 4))
+    layer = keras.layers.RNN(TimeSkipCell(5, 3), return_sequences=True, name="layer")
+    model = compiled(keras.Model(inputs, layer(inputs)))
+    recurrent, skip = (np.asarray(w, np.float64) for w in (layer.cell.recurrent_kernel, layer.cell.skip_kernel))
+    h = np.asarray(model(X), np.float64)
+    total = 2 * (h - TARGETS) / TARGETS.size
+    for t in reversed(range(8)):
+        for kernel, later in ((recurrent, t + 1), (skip, t + 3)):
+            if later < 9:
+                total[:, t] += (total[:, later] * (1 - h[:, later] ** 2)) @ kernel.T
+    np.testing.assert_allclose(state_gradients(model, X, TARGETS)["layer"], total, atol=1e-6)
 
 
 def test_padding_gets_no_gradient() -> None:

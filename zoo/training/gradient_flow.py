@@ -136,7 +136,7 @@ def _sync(model: keras.Model) -> None:
 
 
 def _is_state(layer: Any) -> bool:
-    """Whether a layer's output at a step is the first of its states: only then an addend reaches all that reads it."""
+    """Whether a layer's output is what its first state begins with: only then an addend reaches all that reads it."""
     if not isinstance(layer, keras.layers.RNN) or type(layer).call not in _PLAIN_CALLS:
         return False
     cell = layer.cell
@@ -148,7 +148,8 @@ def _is_state(layer: Any) -> bool:
         return False
     output, new = cell(ops.ones((1, width), dtype=layer.compute_dtype), states)
     state = _first(new)
-    return tuple(output.shape) == tuple(state.shape) and bool(ops.all(output == state))
+    # A state may hold earlier outputs behind the last one.
+    return state.shape[-1] >= output.shape[-1] and bool(ops.all(output == state[:, : output.shape[-1]]))
 
 
 _PLAIN_CALLS = {layer.call for layer in (keras.layers.RNN, keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)}
@@ -190,10 +191,11 @@ class _ProbedCell(keras.layers.Layer):  # type: ignore[misc]  # keras ships no t
         output, new = self.cell(inputs[:, : -self.units], states, **kwargs)
         output = output + inputs[:, -self.units :]
         new = list(new) if isinstance(new, (list, tuple)) else [new]
+        state = ops.concatenate([output, _first(new)[:, self.units :]], axis=-1)
         if isinstance(new[-1], (list, tuple)):
-            new[-1] = [output, *new[-1][1:]]
+            new[-1] = [state, *new[-1][1:]]
         else:
-            new[0] = output
+            new[0] = state
         return output, new
 
     def get_initial_state(self, batch_size: Any = None) -> Any:
@@ -206,7 +208,8 @@ class _ProbedRNN(keras.layers.RNN):  # type: ignore[misc]  # keras ships no type
 
     def __init__(self, layer: Any) -> None:
         names = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
-        self.units = int(_first(layer.get_initial_state(1)).shape[-1])
+        width = int(_first(layer.get_initial_state(1)).shape[-1])
+        self.units = int(getattr(layer.cell, "output_size", None) or width)
         cell = _ProbedCell(layer.cell, self.units)
         super().__init__(cell, name=layer.name, dtype=layer.dtype_policy, **{n: getattr(layer, n) for n in names})
 
