@@ -134,25 +134,16 @@ class SpokenDigits(RecipeConfig):
         return Verdict({"accuracy": float((predicted == truth).mean())}, (confusion,))
 
     def deployments(self, model: "keras.Model", data: "Data") -> tuple[Deployment, ...]:
-        """Offers the model for whole takes, as a stream, and in two parts for a microcontroller.
+        """Offers the model for whole takes, as a stream unless it reads ahead, and in two parts for a microcontroller.
 
         A microcontroller's integers cannot hold a power spectrum, whose loudest value is a million times its softest:
         there the front end stays in float32, and the classifier of its output is in 8 bits.
         """
-        rate, test = data.metadata["sample_rate"], data.test
-        chunk = round(CHUNK_SECONDS * rate)
-        deployments = [
-            Deployment(model, precisions=("float32", "int8")),
-            Deployment(
-                model,
-                "stream",
-                formats=("tflite", "onnx"),
-                precisions=("float32", "int8"),
-                options={"streaming": True},
-                metrics=lambda path: _stream_metrics(path, test, chunk, rate),
-                example={"samples": test.inputs["samples"][0, :chunk]},
-            ),
-        ]
+        import zoo
+
+        deployments = [Deployment(model, precisions=("float32", "int8"))]
+        if zoo.get_spec(self.model).streamable:
+            deployments.append(self._stream(model, data))
         if self._fits_micro:
             deployments += self._micro(model, data)
         return tuple(deployments)
@@ -186,6 +177,19 @@ class SpokenDigits(RecipeConfig):
     def _fits_micro(self) -> bool:
         # Only LSTMs have an op of their own there, which takes a whole sequence.
         return self.model == "sequence_tagger" and self.cell == "lstm"
+
+    def _stream(self, model: "keras.Model", data: "Data") -> Deployment:
+        rate, test = data.metadata["sample_rate"], data.test
+        chunk = round(CHUNK_SECONDS * rate)
+        return Deployment(
+            model,
+            "stream",
+            formats=("tflite", "onnx"),
+            precisions=("float32", "int8"),
+            options={"streaming": True},
+            metrics=lambda path: _stream_metrics(path, test, chunk, rate),
+            example={"samples": test.inputs["samples"][0, :chunk]},
+        )
 
     def _micro(self, model: "keras.Model", data: "Data") -> list[Deployment]:
         import numpy as np

@@ -103,6 +103,8 @@ def test_what_can_be_offered(recipe):
     assert names == ["model", "stream", "micro-front-end", "micro"]
     gru = dataclasses.replace(recipe, cell="gru")
     assert [deployment.name for deployment in gru.deployments(gru.build_model(data), data)] == ["model", "stream"]
+    both = dataclasses.replace(recipe, model="bidirectional_tagger")
+    assert [deployment.name for deployment in both.deployments(both.build_model(data), data)] == ["model"]
 
 
 @pytest.mark.slow
