@@ -8,6 +8,9 @@ from collections.abc import Sequence
 # Names that Keras makes up. They change when a model is saved and loaded, so they identify nothing.
 AUTOMATIC_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$")
 
+HALF = ("float16", "bfloat16")
+"""Types in which Keras computes and the runtimes on a CPU do not."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Port:

@@ -42,8 +42,7 @@ def save_signatures(signatures: dict[str, Traced], folder: str | Path) -> None:
         ExportError: TensorFlow cannot save the model.
     """
     module = tf.Module()
-    models = {id(traced.model): traced.model for traced in signatures.values()}
-    variables = {id(v): v.value for model in models.values() for v in model.variables}
+    variables = {id(v): v for traced in signatures.values() for v in traced.variables}
     module.variables_of_model = list(variables.values())
     functions = {name: traced.function for name, traced in signatures.items()}
     module.functions = list(functions.values())  # named "serve", the LiteRT converter would look for nothing else

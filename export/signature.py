@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from export.errors import ExportError
-from export.ports import Port, unique_names
+from export.ports import HALF, Port, unique_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +92,11 @@ def _read_signature(model: keras.Model, input_signature: Any) -> Signature:
         return _from_specs(model, input_signature, declared=True)
     if isinstance(model, keras.Sequential) and model.built and model.inputs:
         # A Sequential that was built by its first call records that call's concrete batch.
-        shape, policy = model.inputs[0].shape, model.layers[0].dtype_policy
-        # In mixed precision Keras makes its input in half precision, as the first layer computes.
-        mixed = policy.compute_dtype != policy.variable_dtype
-        dtype = policy.variable_dtype if mixed and model.inputs[0].dtype == policy.compute_dtype else None
-        spec = keras.InputSpec(shape=shape, dtype=dtype or model.inputs[0].dtype)
+        shape, dtype = model.inputs[0].shape, model.inputs[0].dtype
+        # Where nobody declared the input, Keras makes it as the first layer computes: perhaps in half precision.
+        if dtype in HALF and dtype == model.layers[0].compute_dtype:
+            dtype = "float32"
+        spec = keras.InputSpec(shape=shape, dtype=dtype)
         return _flat([spec], ((0,), {}), [model.inputs[0].name], declared=shape[0] is None)
     struct = getattr(model, "_inputs_struct", None)
     if struct is not None:
@@ -148,7 +148,7 @@ def _flat(specs: list[Any], structure: Any, names: list[str] | None = None, *, d
         if spec.shape is None or spec.dtype is None:
             raise ExportError(f"input {name!r}: give both shape and dtype in input_signature, not {spec}")
         dtype = spec.dtype.name if isinstance(spec.dtype, tf.DType) else keras.backend.standardize_dtype(spec.dtype)
-        if not declared and dtype in ("float16", "bfloat16"):
+        if not declared and dtype in HALF:
             dtype = "float32"  # what Keras saw was cast by a mixed policy already
         ports.append(Port(name, tuple(spec.shape), dtype))
     return Signature(tuple(ports), structure, declared)

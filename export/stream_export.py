@@ -88,10 +88,13 @@ def trace_step(step: StreamingModel, target: Lowering, form: StreamForm) -> Trac
     }
     with inference_form(step), lowered(target) as notes:
         function = tf.function(call, autograph=False).get_concrete_function(**specs)
-    given = function.structured_outputs
-    signature = Signature((*ports, *states), ((list(ports), {port.name: port for port in states}), {}), declared=True)
-    made = [Port(name, tuple(given[name].shape), given[name].dtype.name) for name in (*outputs, *before_names(step))]
-    return Traced(step, function, signature, tuple(made), tuple(notes))
+        given = function.structured_outputs
+        structure = ([*ports], {port.name: port for port in states})
+        signature = Signature((*ports, *states), (structure, {}), declared=True)
+        made = (
+            Port(name, tuple(given[name].shape), given[name].dtype.name) for name in (*outputs, *before_names(step))
+        )
+        return Traced(step, function, signature, tuple(made), tuple(notes))
 
 
 def before_names(step: StreamingModel) -> list[str]:

@@ -72,6 +72,14 @@ def _operation_call(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _unseen(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with entered(None):
+            return original(*args, **kwargs)
+
+    return call
+
+
 def _run(scope: Scope, op: Any, call: Handler, args: Any, kwargs: Any) -> Any:
     timing = scope.frame.timing
     if scope.passive or timing is None or timing.folded:  # without a timing: no sequence that goes on
@@ -288,5 +296,7 @@ _PATCHES: Patches = {
     (keras.layers.RNN, "inner_loop"): inner_loop,
     (keras.layers.LSTM, "inner_loop"): inner_loop,
     (keras.layers.GRU, "inner_loop"): inner_loop,
+    # Keras tries the cells of a stack on the first step, for the widths that their masks of dropout need.
+    (keras.layers.RNN, "_maybe_config_dropout_masks"): _unseen,
     (Functional, "_assert_input_compatibility"): _no_length_check,
 }

@@ -49,7 +49,7 @@ def convert(traced: Traced, metadata: dict[str, str], quantizer: TfliteQuantizer
         ExportError: The model needs an op that LiteRT lacks.
     """
     holder = tf.Module()  # owns the variables, which the converter then freezes
-    holder.variables_of_model = [variable.value for variable in traced.model.variables]
+    holder.variables_of_model = list(traced.variables)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.function], holder)
     return _finish(run_converter(converter, quantizer), {SIGNATURE: traced}, metadata)
 

@@ -25,6 +25,7 @@ class Traced:
         signature: The model's inputs.
         outputs: The model's outputs.
         notes: How each recurrent layer was lowered.
+        variables: What the function reads. A function itself does not keep them alive.
     """
 
     model: keras.Model
@@ -32,6 +33,10 @@ class Traced:
     signature: Signature
     outputs: tuple[Port, ...]
     notes: tuple[LayerNote, ...]
+    variables: tuple[tf.Variable, ...] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "variables", tuple(self.function.variables))
 
     @property
     def arguments(self) -> dict[str, str]:

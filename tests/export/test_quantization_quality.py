@@ -211,8 +211,28 @@ def test_drift_tells_a_settled_error_from_a_growing_one() -> None:
     assert "GROWING" in str(growing)
     broken = export.measure_drift(_leaky(0.9, 0.0), _leaky(0.9, float("nan")), sequence, start)
     assert broken.outputs[0].largest == float("inf")
+    assert not broken.bounded
     with pytest.raises(ValueError, match="at least 20"):
         export.measure_drift(_leaky(1.0, 0.0), _leaky(1.0, 0.0), sequence[:5], start)
+
+
+def test_inputs_that_are_harder_at_the_end_are_no_drift() -> None:
+    rng = np.random.default_rng(0)
+    sequence = [{"x": rng.normal(size=(1, 6)) * (10.0 if t >= 900 else 1.0)} for t in range(1000)]
+    start = {"s": np.zeros((1, 6))}
+
+    def coarse(inputs: Arrays, states: Arrays) -> tuple[Arrays, Arrays]:
+        return _leaky(0.9, 0.0)({"x": 1.01 * inputs["x"]}, states)
+
+    (output,) = export.measure_drift(_leaky(0.9, 0.0), coarse, sequence, start).outputs
+    assert output.last > 5 * output.first
+    assert output.last > 2 * output.mean
+    assert output.anew == pytest.approx(output.last, rel=0.1)
+    assert not output.grows
+    kept = [{"x": np.ones((1, 6))} for _ in range(1000)]
+    (output,) = export.measure_drift(_leaky(1.0, 0.0), _leaky(1.0, 0.01), kept, start).outputs
+    assert output.last > 10 * output.anew
+    assert output.grows
 
 
 def _run(step: Any, sequence: list[Arrays], states: Arrays) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import export
-from export.drift import DriftReport
+from export import stream_precision
+from export.drift import DriftReport, measure_drift
 from tests.export.random_models import randomise
 
 L = keras.layers
@@ -87,7 +88,9 @@ def test_a_drift_that_grows_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def growing(*args: Any) -> DriftReport:
         drift = stream_precision_drift(*args)
-        return DriftReport(tuple(dataclasses.replace(o, first=0.01, mean=0.1, last=0.5) for o in drift.outputs))
+        return DriftReport(
+            tuple(dataclasses.replace(o, first=0.01, mean=0.1, last=0.5, anew=0.01) for o in drift.outputs)
+        )
 
     stream_precision_drift = stream_verify.step_drift
     monkeypatch.setattr(stream_verify, "step_drift", growing)
@@ -95,6 +98,23 @@ def test_a_drift_that_grows_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         export.export_model(model_of("LSTM"), tmp_path / "m.onnx", streaming=True, precision="int8")
     assert not (tmp_path / "m.onnx").exists()
     export.export_model(model_of("LSTM"), tmp_path / "m.onnx", streaming=True, precision="int8", max_metric_drop=None)
+
+
+def test_what_only_seems_to_grow_is_measured_over_a_longer_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+
+    def high_at_the_end_of_a_short_one(exact: Any, quantized: Any, sequence: Any, states: Any) -> DriftReport:
+        lengths.append(len(sequence))
+        report = measure_drift(exact, quantized, sequence[:20], states)
+        end = {"first": 0.01, "mean": 0.1, "last": 0.5 if len(sequence) == 1000 else 0.02, "anew": 0.01}
+        return DriftReport(tuple(dataclasses.replace(output, **end) for output in report.outputs))
+
+    monkeypatch.setattr(stream_precision, "measure_drift", high_at_the_end_of_a_short_one)
+    artifact = export.export_model(model_of("LSTM"), tmp_path / "m.onnx", streaming=True, precision="int8")
+    assert lengths == [1000, 4000]
+    assert artifact.report.drift.bounded
 
 
 def test_what_cannot_be_calibrated_is_said(tmp_path: Path) -> None:
