@@ -76,7 +76,7 @@ CAUSAL: dict[str, Callable[[], keras.Model]] = {
     "lstm": lambda: model_of(L.LSTM(4, return_sequences=True)),
     "last state": lambda: model_of(lambda x: L.Dense(3)(L.GRU(4)(L.LSTM(3, return_sequences=True)(x)))),
     "simple rnn, states out": lambda: model_of(L.SimpleRNN(4, return_sequences=True, return_state=True)),
-    "stacked cells": lambda: model_of(L.RNN([L.LSTMCell(3), L.GRUCell(4)], return_sequences=True)),
+    "stacked cells": lambda: model_of(L.RNN([L.LSTMCell(3), L.GRUCell(4), L.LSTMCell(2)], return_sequences=True)),
     "own cell": lambda: model_of(L.RNN(user_cells.ManyStatesCell(3, 4), return_sequences=True)),
     "stateful": lambda: keras.Sequential([keras.Input((None, 5), batch_size=1), L.GRU(4, stateful=True)]),
     "masked": lambda: model_of(lambda x: L.GRU(4, return_sequences=True)(L.Masking()(x))),
