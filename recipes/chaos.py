@@ -101,13 +101,21 @@ class Chaos(RecipeConfig):
 
     def build_model(self, data: "Data") -> "keras.Model":
         """Builds a reservoir from `features` (batch, time, features) to `predictions` (batch, time, targets)."""
+        import keras
+
         import zoo
         from recipes import models
+        from recipes.errors import UsageError
 
         known = zoo.get_spec(self.model).fields if self.model in zoo.list_models() else {}
         sizes = {"features": data.train.inputs["features"].shape[-1], "targets": data.train.targets.shape[-1]}
         suited = {name: self._suited(name) for name in self._task.reservoir if name in known}
-        return models.build(self, self.model, "echo_state_network", sizes | suited)
+        model = models.build(self, self.model, "echo_state_network", sizes | suited)
+        if not isinstance(model.get_layer("predictions"), keras.layers.Dense):
+            raise UsageError(
+                f"chaos can't use {self.model}: what it says is no linear readout, which is all that is fitted"
+            )
+        return model
 
     def objective(self) -> Objective:
         """The readout has the least squared error there is; nothing is trained by gradients."""

@@ -92,6 +92,12 @@ def test_judge_measures_the_last_step_of_the_run(small):
     assert metrics["one_step_rmse"] == 0.0
 
 
+def test_a_model_without_a_readout_to_fit_is_refused():
+    recipe = dataclasses.replace(recipes.get_recipe("chaos"), model="output_recurrent")
+    with pytest.raises(UsageError, match="chaos can't use output_recurrent: what it says is no linear readout"):
+        recipe.build_model(recipe.load_data())
+
+
 def test_a_washout_longer_than_the_series_is_refused():
     with pytest.raises(UsageError, match="washout must be below 1500, the steps of a series; got 1500"):
         dataclasses.replace(recipes.get_recipe("chaos"), washout=1500).load_data()
