@@ -24,7 +24,7 @@ class Case:
     Attributes:
         name: What is special about it.
         inputs: The arrays.
-        harsh: Rounding alone may show: the model is asked how far it moves when its inputs move by one rounding.
+        harsh: Far larger values than usual.
         judged: Whether the values count; else only names, shapes and that they are finite.
     """
 

@@ -59,7 +59,7 @@ class Undecided:
     def _moving(self, names: list[str], inputs: Arrays, expected: Arrays) -> np.ndarray:
         rng, found = np.random.default_rng(0), np.zeros(len(expected[names[0]]), bool)
         for _ in range(_TRIES):
-            with _moved_weights(self._model, rng):
+            with moved_weights(self._model, rng, _MOVE):
                 found |= _differing(names, expected, self._reference(inputs))
         return found
 
@@ -70,12 +70,13 @@ def _differing(names: list[str], expected: Arrays, got: Arrays) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _moved_weights(model: keras.Model, rng: np.random.Generator) -> Iterator[None]:
+def moved_weights(model: keras.Model, rng: np.random.Generator, share: float) -> Iterator[None]:
+    """Inside, each weight of the model is larger or smaller by a share of itself; afterwards it is as it was."""
     variables = [v for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
     before = [v.numpy() for v in variables]
     try:
         for variable, value in zip(variables, before, strict=True):
-            variable.assign(value * (1 + _MOVE * rng.choice([-1.0, 1.0], value.shape)).astype(value.dtype))
+            variable.assign(value * (1 + share * rng.choice([-1.0, 1.0], value.shape)).astype(value.dtype))
         yield
     finally:
         for variable, value in zip(variables, before, strict=True):

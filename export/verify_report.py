@@ -51,6 +51,9 @@ class VerifyReport:
         skipped: The cases that the model itself refuses, and what it says: two sequences of different lengths, say.
         undecided: How many rows of a case were left out, because their whole numbers (tokens, labels) differ where they
             are one of two equal choices: in the model itself they change when its weights move by some roundings.
+        unstable: Case -> how far the model's own values move when its inputs and weights move by one rounding, where
+            the artifact's are off by more than the tolerance, and by no more than that explains: a model whose states
+            are chaos, say.
         ops: How often the artifact holds each op.
         metrics: The task's own metrics, of the Keras model and of the artifact, where an `evaluate` was given.
         left_in_float: Of an artifact of fewer bits, what still computes or is stored in float32.
@@ -67,6 +70,7 @@ class VerifyReport:
     cases: list[str] = dataclasses.field(default_factory=list)
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     undecided: dict[str, int] = dataclasses.field(default_factory=dict)
+    unstable: dict[str, float] = dataclasses.field(default_factory=dict)
     ops: dict[str, int] = dataclasses.field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     left_in_float: list[FloatPart] = dataclasses.field(default_factory=list)
@@ -121,6 +125,9 @@ class VerifyReport:
         if self.undecided:
             left_out = ", ".join(f"{count} of {case}" for case, count in self.undecided.items())
             lines.append(f"rows that rounding decides, left out: {left_out}")
+        if self.unstable:
+            moves = ", ".join(f"{case} ({distance:.2g})" for case, distance in self.unstable.items())
+            lines.append(f"one rounding of inputs and weights moves the model's own values too far to compare: {moves}")
         if self.arena_bytes is not None:
             lines.append(f"arena: {self.arena_bytes} bytes in the micro runtime")
         if self.drift is not None:
@@ -155,7 +162,7 @@ def compare_output(
         output: The report.
         expected: The model's values.
         got: The artifact's.
-        rounding: How far the model's values move when its inputs move by one rounding, where that was asked.
+        rounding: How far the model's values move when its inputs and weights move by one rounding, where asked.
     """
     if got.shape != expected.shape:
         return f"shape {got.shape}, the model's {expected.shape}"

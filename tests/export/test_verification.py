@@ -197,3 +197,19 @@ def test_a_choice_that_rounding_decides_is_no_miss_and_said(fmt: str, tmp_path: 
     report = export.verify(_chooser(-0.02), export.export_model(_chooser(0.02), tmp_path / f"b.{fmt}", format=fmt))
     assert not report.undecided
     assert any(miss.startswith("output 'choice'") for miss in report.misses)
+
+
+def test_what_rounding_alone_moves_is_told_and_all_else_still_counts(tmp_path: Path) -> None:
+    """A recurrence so strong that its states are chaos: after some hundred steps no two computations agree."""
+    x = keras.Input((None, 3), name="x")
+    layer = keras.layers.SimpleRNN(16, return_sequences=True, name="y")
+    model = keras.Model(x, layer(x))
+    rng = np.random.default_rng(0)
+    kernel, recurrent, bias = (rng.normal(size=weight.shape) for weight in layer.get_weights())
+    layer.set_weights([0.1 * kernel, 0.5 * recurrent, bias])
+    artifact = export.export_model(model, tmp_path / "m.onnx")
+    assert set(artifact.report.unstable) == {"batch 1, time 546"}
+    assert artifact.report.unstable["batch 1, time 546"] > 1e-4
+    assert "batch 1, time 546 (" in str(artifact.report)
+    layer.set_weights([0.1 * kernel, 0.5 * recurrent, bias + 1e-3])
+    assert any("batch 2, time 7" in miss for miss in export.verify(model, artifact).misses)
