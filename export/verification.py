@@ -17,7 +17,7 @@ from export.cases import Arrays, Case, data_cases, make_cases
 from export.domains import input_domains
 from export.errors import ArtifactError, ExportError, first_line
 from export.float_parts import float_parts, precision_of
-from export.formats import Format, Tolerance, format_of
+from export.formats import FORMATS, Format, Tolerance, format_of
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering, seeds_kept
 from export.ports import AUTOMATIC_NAME, Port, identifiers
@@ -28,10 +28,10 @@ from export.runtimes import Runtime, load_runtime
 from export.signature import candidate_signatures
 from export.stream import holds_step
 from export.trace import Traced, trace
-from export.undecided import Undecided, moved_weights
+from export.undecided import Undecided
+from export.unstable import Unstable
 from export.verify_report import OutputReport, VerifyReport, compare_output
 
-_TRIES = 8  # in each of which rounding goes another way
 # Where a metric judges, or the caller takes any loss: values need only be there, and finite.
 _ANY = Tolerance(atol=float("inf"), rtol=0.0)
 
@@ -160,7 +160,8 @@ class _Comparison:
         self._input_of: dict[str, str] = {}  # the model's name -> the artifact's
         self._output_of: dict[str, str] = {}
         self._undecided = Undecided(traced.model, self.reference)
-        self._slack: dict[str, Arrays] = {}  # case -> how far one rounding moves the model's outputs
+        usual = tolerance_of(FORMATS[report.format], "float32", any_values=False)
+        self._unstable = Unstable(traced.model, self.reference, usual)
 
     def _miss(self, text: str) -> None:
         if text not in self.report.misses:
@@ -235,20 +236,6 @@ class _Comparison:
             yield dataclasses.replace(case, judged=judged)
         yield from data_cases(feeds, ports)
 
-    def _rounding(self, case: Case, expected: Arrays) -> Arrays:
-        """How far the model's own outputs move when its inputs and its weights move by one rounding."""
-        moved = {
-            name: np.nextafter(array, np.inf, dtype=array.dtype) if array.dtype.kind == "f" else array
-            for name, array in case.inputs.items()
-        }
-        rng, eps = np.random.default_rng(0), float(np.finfo(np.float32).eps)
-        slack = {name: np.zeros_like(y) for name, y in expected.items() if y.dtype.kind == "f"}
-        for _ in range(_TRIES):
-            with moved_weights(self.traced.model, rng, eps):
-                nearby = self.reference(moved)
-            slack = {name: np.fmax(most, np.abs(nearby[name] - expected[name])) for name, most in slack.items()}
-        return slack
-
     def _compare(self, where: str, case: Case, expected: Arrays) -> None:
         try:
             got = self.runtime({self._input_of[name]: array for name, array in case.inputs.items()})
@@ -266,20 +253,11 @@ class _Comparison:
             rows: Any = ... if kept is None else kept
             want, have = expected[output.name][rows], found[output.name][rows]
             problem = compare_output(judge, want, have)
-            if problem and not self._is_unstable(case, expected, output.name, rows, have):
+            if problem and (moved := self._unstable.explains(judge, case, expected, have, kept)):
+                self.report.unstable[case.name] = max(self.report.unstable.get(case.name, 0.0), moved)
+            elif problem:
                 output.passed = False
                 self._miss(f"output {output.name!r}, {where}: {problem}")
-
-    def _is_unstable(self, case: Case, expected: Arrays, name: str, rows: Any, have: np.ndarray) -> bool:
-        """Whether values that are too far apart are no further apart than roundings move the model's own."""
-        if case.name not in self._slack:
-            self._slack[case.name] = self._rounding(case, expected)
-        moved = self._slack[case.name].get(name)
-        if moved is None or compare_output(OutputReport(name, self.tolerance), expected[name][rows], have, moved[rows]):
-            return False
-        finite = moved[np.isfinite(moved)]
-        self.report.unstable[case.name] = max(self.report.unstable.get(case.name, 0.0), float(finite.max(initial=0.0)))
-        return True
 
     def metrics(self, evaluate: Evaluate, most: float | None) -> None:
         """The task's metrics, of both; the main one may be worse by so many points."""

@@ -150,7 +150,7 @@ class VerifyReport:
 
 
 # How many roundings of an ill-conditioned model an artifact may add up: it computes in another order.
-_ROUNDINGS = 10.0
+ROUNDINGS = 10.0
 
 
 def compare_output(
@@ -188,9 +188,9 @@ def compare_output(
     largest = np.abs(want).reshape(len(want), -1).max(axis=1).reshape(-1, *[1] * (want.ndim - 1))
     moved = np.nan_to_num(spread).reshape(len(want), -1).max(axis=1).reshape(largest.shape)
     if output.tolerance.relative is not None:
-        allowed_error = output.tolerance.atol + output.tolerance.relative * size + _ROUNDINGS * float(moved.mean())
+        allowed_error = output.tolerance.atol + output.tolerance.relative * size + ROUNDINGS * float(moved.mean())
         return "" if error <= allowed_error else _off(error, size, output.tolerance.relative)
-    allowed = output.tolerance.atol + output.tolerance.rtol * largest + _ROUNDINGS * moved
+    allowed = output.tolerance.atol + output.tolerance.rtol * largest + ROUNDINGS * moved
     beyond = int(np.sum(difference > allowed))
     if not beyond:
         return ""
