@@ -21,7 +21,8 @@ from export.tensors import time_major, where
 MARKER = "CudnnRNNV3"
 
 _KERAS = keras.activations
-# Keras activation -> (ONNX name, alpha, beta). relu6, selu, silu, gelu ... have no counterpart.
+# Keras activation -> (ONNX name, alpha, beta). relu6, selu, silu, gelu ... have no counterpart; the operators' Softplus
+# is infinite from 89 on, in onnxruntime.
 _ACTIVATIONS: dict[Any, tuple[str, float | None, float | None]] = {
     _KERAS.tanh: ("Tanh", None, None),
     _KERAS.sigmoid: ("Sigmoid", None, None),
@@ -30,7 +31,6 @@ _ACTIVATIONS: dict[Any, tuple[str, float | None, float | None]] = {
     _KERAS.hard_sigmoid: ("HardSigmoid", 1 / 6, 0.5),
     _KERAS.elu: ("Elu", 1.0, None),
     _KERAS.softsign: ("Softsign", None, None),
-    _KERAS.softplus: ("Softplus", None, None),
     _KERAS.leaky_relu: ("LeakyRelu", 0.2, None),
 }
 # Cell -> (operator, Keras's place of each gate in ONNX's order: LSTM i f c o -> i o f c; GRU z r h is the same).

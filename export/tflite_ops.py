@@ -14,7 +14,11 @@ def _softplus(original: Callable[..., Any]) -> Callable[..., Any]:
     def softplus(x: Any) -> tf.Tensor:
         # The converter writes log(exp(x) + 1), which overflows from x = 89 on.
         x = tf.convert_to_tensor(x)
-        return tf.maximum(x, 0) + tf.math.log(1 + tf.exp(-tf.abs(x)))
+        small = tf.exp(-tf.abs(x))
+        # log(1 + small) by a sum that was rounded: the quotient puts right what was lost (Kahan).
+        above = 1 + small
+        lost = tf.where(above > 1, small / (above - 1), tf.ones_like(small))
+        return tf.maximum(x, 0) + tf.where(above > 1, tf.math.log(above) * lost, small)
 
     return softplus
 
