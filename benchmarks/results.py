@@ -18,6 +18,7 @@ from recipes.files import write_text
 from recipes.run_folder import stored_recipe
 
 BEGIN, END = "<!-- results: made by `python -m benchmarks.results RECIPE --seeds ...` -->", "<!-- end of results -->"
+PRESETS_BEGIN, PRESETS_END = "<!-- presets: made with the rows -->", "<!-- end of presets -->"
 COLUMNS = ("recipe", "on the test part", "reference", "through the files", "budget", "data", "command")
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     folders = [train(known.recipe, seed, fields) for seed in known.seeds]
     runs = [(folder, json.loads((folder / "results.json").read_text())) for folder in folders]
     row = describe(known.recipe, known.seeds, fields, runs)
-    write_text(known.file, with_row(known.file.read_text(), row))
+    write_text(known.file, with_presets(with_row(known.file.read_text(), row)))
     print(row)
 
 
@@ -124,6 +125,26 @@ def with_row(text: str, row: str) -> str:
     kept = [line for line in table.strip().splitlines()[2:] if _command(line) != _command(row)]
     head = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
     return before + "\n".join([BEGIN, *head, *sorted([*kept, row]), END]) + after
+
+
+def with_presets(text: str) -> str:
+    """Says which of the presets that want a GPU have no row.
+
+    Args:
+        text: All of RESULTS.md.
+
+    Returns:
+        The new text.
+    """
+    before, rest = text.split(PRESETS_BEGIN)
+    _, after = rest.split(PRESETS_END)
+    commands = [_command(line) for line in text.split(END)[0].splitlines()]
+    lines = []
+    for name in recipes.list_recipes():
+        ours = [command for command in commands if f"results {name} " in command]
+        if "full" in recipes.get_recipe(name).PRESETS and not any("--preset full" in command for command in ours):
+            lines.append(f"- `python -m benchmarks.results {name} --preset full`: not run")
+    return before + "\n".join([PRESETS_BEGIN, *lines, PRESETS_END]) + after
 
 
 def _command(row: str) -> str:

@@ -56,6 +56,16 @@ def test_every_row_of_the_page_is_of_a_recipe_that_there_is():
         assert len(cells) == len(results.COLUMNS)
 
 
+def test_the_page_says_which_presets_were_not_run():
+    page = PAGE.read_text(encoding="utf-8")
+    assert results.with_presets(page) == page
+    assert "`python -m benchmarks.results imdb --preset full`: not run" in page
+    row = "| imdb | 0.9 | `python -m benchmarks.results imdb --seeds 0 --preset full` |"
+    ran = results.with_presets(page.replace(results.END, f"{row}\n{results.END}"))
+    assert "`python -m benchmarks.results imdb --preset full`: not run" not in ran
+    assert "`python -m benchmarks.results translation --preset full`: not run" in ran
+
+
 def test_a_wrong_recipe_is_refused(monkeypatch):
     monkeypatch.setattr("sys.argv", ["results", "digit"])
     with pytest.raises(SystemExit):
