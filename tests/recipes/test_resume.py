@@ -38,10 +38,10 @@ def assert_no_half_files(folder: Path) -> None:
 
 MOMENTS = [
     pytest.param("config.json", 1, "half", marks=pytest.mark.slow),
-    ("best-00001.npz", 1, "before"),
+    pytest.param("best-00001.npz", 1, "before", marks=pytest.mark.slow),
     pytest.param("last.npz", 2, "half", marks=pytest.mark.slow),
     ("last.npz", 2, "after"),
-    ("metrics.csv", 3, "before"),
+    pytest.param("metrics.csv", 3, "before", marks=pytest.mark.slow),
 ]
 
 
@@ -61,6 +61,7 @@ def test_killed_in_training(tmp_path, undisturbed, name, nth, state):
     assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + FIELDS["epochs"]
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "run"
     moments, epochs = random.Random(0), 12

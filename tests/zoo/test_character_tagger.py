@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from zoo import create_model
 
@@ -43,6 +44,7 @@ def test_it_equals_the_equations() -> None:
     np.testing.assert_allclose(model.predict(inputs, verbose=0), logits, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_tells_unknown_words_apart_by_their_spelling() -> None:
     keras.utils.set_random_seed(0)
     inputs = words(400, 5)

@@ -73,6 +73,7 @@ def test_attention_learns_to_turn_sequences_around() -> None:
     assert share_turned(model, beam_search, beam_width=3) > 0.8
 
 
+@pytest.mark.slow
 def test_one_vector_carries_a_short_sequence_and_nothing_else_does() -> None:
     keras.utils.set_random_seed(0)
     model = create_model("encoder_decoder", **SIZES, context="both")
@@ -103,6 +104,7 @@ def test_every_form_learns_to_turn_sequences_around(name: str, fields: dict[str,
     assert share_turned(model) > 0.5
 
 
+@pytest.mark.slow
 def test_scheduled_sampling_trains_the_model_itself() -> None:
     keras.utils.set_random_seed(0)
     model = create_model("attention_encoder_decoder", **SIZES)

@@ -104,6 +104,7 @@ def test_without_strength_it_is_the_plain_cell() -> None:
         np.testing.assert_allclose(gradient, one - other, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_with_it_brings_the_gradient_back() -> None:
     """From a recurrence that forgets: the norm of what reaches the first step, before and after."""
     reached = {}
