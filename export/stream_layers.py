@@ -18,7 +18,7 @@ from export import stream_windows as windows
 from export.lowering import Patches, patched, patching, time_folded
 from export.signature import Signature
 from export.stream_attention import self_attention
-from export.stream_recurrent import inner_loop, recurrent
+from export.stream_recurrent import inner_loop, recurrent, unseen
 from export.stream_scope import Scope, Timing, active, entered, refuse
 from export.tensors import where
 
@@ -68,14 +68,6 @@ def _operation_call(original: Callable[..., Any]) -> Callable[..., Any]:
             outputs = _run(scope, self, plain, args, kwargs)
             scope.left(frame, outputs)
         return outputs
-
-    return call
-
-
-def _unseen(original: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with entered(None):
-            return original(*args, **kwargs)
 
     return call
 
@@ -297,6 +289,6 @@ _PATCHES: Patches = {
     (keras.layers.LSTM, "inner_loop"): inner_loop,
     (keras.layers.GRU, "inner_loop"): inner_loop,
     # Keras tries the cells of a stack on the first step, for the widths that their masks of dropout need.
-    (keras.layers.RNN, "_maybe_config_dropout_masks"): _unseen,
+    (keras.layers.RNN, "_maybe_config_dropout_masks"): unseen,
     (Functional, "_assert_input_compatibility"): _no_length_check,
 }

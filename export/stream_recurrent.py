@@ -64,6 +64,16 @@ def inner_loop(original: Callable[..., Any]) -> Callable[..., Any]:
     return streamed
 
 
+def unseen(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A method whose calls of layers are no business of the stream's."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with entered(None):
+            return original(*args, **kwargs)
+
+    return call
+
+
 def _suffixes(layer: keras.layers.RNN, count: int) -> list[str]:
     if isinstance(layer.cell, keras.layers.LSTMCell):
         return ["h", "c"]
