@@ -206,10 +206,11 @@ def test_what_rounding_alone_moves_is_told_and_all_else_still_counts(tmp_path: P
     model = keras.Model(x, layer(x))
     rng = np.random.default_rng(0)
     kernel, recurrent, bias = (rng.normal(size=weight.shape) for weight in layer.get_weights())
-    layer.set_weights([0.1 * kernel, 0.5 * recurrent, bias])
+    layer.set_weights([0.1 * kernel, 0.8 * recurrent, bias])
     artifact = export.export_model(model, tmp_path / "m.onnx")
-    assert set(artifact.report.unstable) == {"batch 1, time 546"}
-    assert artifact.report.unstable["batch 1, time 546"] > 1e-4
+    # How soon the chaos is seen depends on the machine's rounding, that it is seen in the end does not.
+    assert artifact.report.unstable["batch 1, time 546"] > 0.1
+    assert not any(case.endswith((", time 1", ", time 7")) for case in artifact.report.unstable)
     assert "batch 1, time 546 (" in str(artifact.report)
-    layer.set_weights([0.1 * kernel, 0.5 * recurrent, bias + 1e-3])
+    layer.set_weights([0.1 * kernel, 0.8 * recurrent, bias + 1e-3])
     assert any("batch 2, time 7" in miss for miss in export.verify(model, artifact).misses)
