@@ -10,8 +10,22 @@ import numpy as np
 from recipes.data import Split
 from recipes.vocabulary import PADDING, UNKNOWN, Vocabulary
 
-WORDS = r"<br ?/?>|\w+(?:['\u2019]\w+)*|[^\w\s]"
-"""A word, with what its apostrophes join; any other sign by itself; a line break of HTML."""
+# Python's \w has no accents and vowel signs that stand behind their letter: categories Mn, Mc and Me of the Basic
+# Multilingual Plane, the variation selectors, and both joiners. Letters between them are named with them.
+_MARKS = (
+    r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1-\u05c2\u05c4-\u05c5\u05c7\u0610-\u061a\u064b-\u065f"
+    r"\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0711-\u07f3\u07fd\u0816-\u082d\u0859-\u085b\u0898-\u08e1"
+    r"\u08e3-\u0963\u0981-\u09e3\u09fe-\u0a75\u0a81-\u0ae3\u0afa-\u0b63\u0b82-\u0bd7\u0c00-\u0c63\u0c81-\u0c83"
+    r"\u0cbc-\u0d4d\u0d57-\u0d63\u0d81-\u0df3\u0e31-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ecd\u0f18-\u0f19\u0f35\u0f37"
+    r"\u0f39\u0f3e-\u0f84\u0f86-\u0fbc\u0fc6\u102b-\u103e\u1056-\u109d\u135d-\u135f\u1712-\u1734\u1752-\u17d3"
+    r"\u17dd\u180b-\u180d\u180f-\u193b\u1a17-\u1a1b\u1a55-\u1a7f\u1ab0-\u1b44\u1b6b-\u1b73\u1b80-\u1bf3"
+    r"\u1c24-\u1c37\u1cd0-\u1cd2\u1cd4-\u1dff\u200c-\u200d\u20d0-\u20f0\u2cef-\u2cf1\u2d7f-\u2dff\u302a-\u302f"
+    r"\u3099-\u309a\ua66f-\ua672\ua674-\ua67d\ua69e-\ua6f1\ua802-\ua827\ua82c\ua880-\ua8c5\ua8e0-\ua8f1"
+    r"\ua8ff-\ua92d\ua947-\ua953\ua980-\ua9c0\ua9e5-\uaa4d\uaa7b-\uaac1\uaaeb-\uaaef\uaaf5-\uaaf6\uabe3-\uabea"
+    r"\uabec-\uabed\ufb1e\ufe00-\ufe0f\ufe20-\ufe2f\U000e0100-\U000e01ef"
+)
+WORDS = rf"<br ?/?>|\w(?:[\w{_MARKS}]+|['\u2019](?=\w))*|[^\w\s]"
+"""A word, with its combining marks and what its apostrophes join; any other sign by itself; a line break of HTML."""
 CHARACTERS = r"(?s)."
 """Each character, white space too."""
 
@@ -102,7 +116,8 @@ def split_rows(
         shares: Part -> its share; what is left is `train`.
 
     Returns:
-        Part -> rows in ascending order. A class with an example for every part has one in each.
+        Part -> rows in ascending order. A class with a key for every part has one in each; one with fewer is all in
+        `train`.
     """
     groups: dict[Any, list[int]] = {}
     for row, key in enumerate(keys):
@@ -114,10 +129,20 @@ def split_rows(
     random = np.random.default_rng(SPLIT_SEED)
     for members in by_class.values():
         count = sum(map(len, members))
-        enough = len(members) > len(shares)
-        left = {name: max(int(enough), round(share * count)) for name, share in shares.items()}
+        # With fewer keys than parts, what is held out could be what nobody has learned.
+        held_out = shares if len(members) > len(shares) else {}
+        left = {name: max(1, round(share * count)) for name, share in held_out.items()}
+        placed: dict[str, list[list[int]]] = {name: [] for name in parts}
         for place in random.permutation(len(members)):
-            name = next((name for name, room in left.items() if room > 0), "train")
-            parts[name].extend(members[place])
-            left[name] = left.get(name, 0) - len(members[place])
+            size = len(members[place])
+            name = next((name for name, room in left.items() if room >= size), "train")
+            placed[name].append(members[place])
+            if name in left:
+                left[name] -= size
+        for name in held_out:
+            if not placed[name]:
+                giver = max(placed.values(), key=len)
+                placed[name].append(giver.pop(giver.index(min(giver, key=len))))
+        for name, own in placed.items():
+            parts[name].extend(row for rows in own for row in rows)
     return {name: sorted(rows) for name, rows in parts.items()}

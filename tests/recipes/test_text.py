@@ -1,6 +1,8 @@
 """Raw text to ids, and parts that share no text."""
 
 import json
+import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -12,6 +14,26 @@ def test_words_and_signs_are_tokens():
     reading = text.describe(["Don't stop!<br />It\u2019s 10/10…"], last=50, size=100)
     tokens = ["don't", "stop", "!", "<br />", "it\u2019s", "10", "/", "10", "…"]
     assert text.TextReader(reading).tokens("Don't stop!<br />It\u2019s 10/10…") == tokens
+
+
+def test_marks_belong_to_their_word():
+    reading = text.describe(["a"], last=50, size=9)
+    words = ["cafe\u0301", "हिन्दी", "में", "d\u2019e\u0301te\u0301", "ไม่ใช่", "تُفَّاح"]
+    assert text.TextReader(reading).tokens(f"{words[0]}, {' '.join(words[1:])}!") == [words[0], ",", *words[1:], "!"]
+
+
+def test_a_word_holds_letters_digits_marks_and_joiners_and_nothing_else():
+    find = re.compile(text.WORDS).findall
+    for sign in map(chr, range(0x10000)):
+        within = sign.isalnum() or sign in "_\u200c\u200d" or unicodedata.category(sign).startswith("M")
+        if unicodedata.category(sign) not in ("Cn", "Cs"):
+            assert (find(f"a{sign}") == [f"a{sign}"]) == within, f"U+{ord(sign):04X}"
+
+
+def test_ascii_falls_into_words_as_it_did_without_marks():
+    ascii_text = "".join(map(chr, np.random.default_rng(0).integers(0, 128, 20_000)))
+    find = re.compile(r"<br ?/?>|\w+(?:['\u2019]\w+)*|[^\w\s]").findall
+    assert re.compile(text.WORDS).findall(ascii_text) == find(ascii_text)
 
 
 def test_the_vocabulary_has_the_commonest_first_and_no_more_than_its_size():
