@@ -12,7 +12,8 @@ Arrays = dict[str, np.ndarray]
 # Steps; longer than any traced default, and not a multiple of the chunks in which a runtime may run them.
 _SHORT, _LONG, _VERY_LONG = 7, 33, 546
 _LEFT = "padding on the left"
-_PADDINGS = ("full, short, empty and broken rows", _LEFT)
+# How many kinds of rows each pattern has; the first is the full one.
+_PADDINGS = {"full, short, empty and broken rows": 5, _LEFT: 2}
 _BATCH, _MOST_DATA = 32, 128
 _EXTREME = 20.0  # saturates every gate
 
@@ -53,13 +54,12 @@ def make_cases(
     """
     maker = _Maker(ports, domains, np.random.default_rng(seed))
     longest, most = max(time), max(batch)
-    for name in _PADDINGS if maker.has_padding else []:
-        yield maker.case(name, most, _SHORT, padding=name)
+    yield from maker.padded(most, _SHORT)
     for size in batch if any(port.shape and port.shape[0] is None for port in ports) else [most]:
         for length in time if maker.sequences else [longest]:
             yield maker.case(f"batch {size}, time {length}", size, length)
-    for name in _PADDINGS if maker.has_padding else []:
-        yield maker.case(f"{name}, time {longest}", most, longest, padding=name)
+    for case in maker.padded(most, longest):
+        yield dataclasses.replace(case, name=f"{case.name}, time {longest}")
     if maker.sequences and max(time) == _LONG:
         yield maker.case(f"batch 1, time {_VERY_LONG}", 1, _VERY_LONG)
     yield maker.case("extreme values", most, longest, scale=_EXTREME)
@@ -91,11 +91,17 @@ class _Maker:
         # A mask by hand has the length of what it masks.
         masks = any(port.dtype == "bool" and len(port.shape) > 1 for port in ports)
         self.can_stagger = self.sequences > 1 and not masks
-        self.has_padding = any(
-            self._domains[port.name].padding is not None or port.dtype == "bool"
-            for port in ports
-            if len(port.shape) > 1
-        )
+        self.has_padding = any(padding_of(port, domains) is not None for port in ports if len(port.shape) > 1)
+
+    def padded(self, batch: int, time: int) -> Iterator[Case]:
+        """Every kind of row in every pattern: all in one case, or in more where the batch is fixed to fewer rows."""
+        if not self.has_padding:
+            return
+        rows = min(_concrete(port.shape, batch, time)[0] for port in self._ports if len(port.shape) > 1)
+        for name, kinds in _PADDINGS.items():
+            for first in range(0 if rows > 1 else 1, kinds, rows):  # the other cases are full
+                where = f"{name}, from row {first + 1}" if rows < kinds else name
+                yield self.case(where, batch, time, padding=(name, first))
 
     def case(
         self,
@@ -105,7 +111,7 @@ class _Maker:
         *,
         scale: float = 1.0,
         ends: bool = False,
-        padding: str | None = None,
+        padding: tuple[str, int] | None = None,
         stagger: bool = False,
     ) -> Case:
         arrays: Arrays = {}
@@ -115,7 +121,7 @@ class _Maker:
             arrays[port.name] = self._values(port, shape, scale, ends)
         for port in self._ports:
             if len(port.shape) > 1 and padding is not None:
-                self._pad(port, arrays, padding)
+                self._pad(port, arrays, *padding)
         return Case(name, arrays, harsh=scale > 1.0)
 
     def _values(self, port: Port, shape: tuple[int, ...], scale: float, ends: bool) -> np.ndarray:
@@ -132,26 +138,31 @@ class _Maker:
             values = np.where(self._rng.random(shape) < 0.5, low, size - 1)
         return values.astype(port.dtype)
 
-    def _pad(self, port: Port, arrays: Arrays, pattern: str) -> None:
-        padding = 0.0 if port.dtype == "bool" else self._domains[port.name].padding
+    def _pad(self, port: Port, arrays: Arrays, pattern: str, first: int) -> None:
+        padding = padding_of(port, self._domains)
         if padding is None:
             return
         array = arrays[port.name]
         batch, time = array.shape[:2]
         masked = np.zeros((batch, time), bool)
         for row in range(batch):
-            cut = int(self._rng.integers(1, max(2, time)))
+            cut, kind = int(self._rng.integers(1, max(2, time))), (first + row) % _PADDINGS[pattern]
             if pattern == _LEFT:
-                masked[row, :cut] = row % 2 == 1
-            elif row % 5 == 1:
+                masked[row, :cut] = kind == 1
+            elif kind == 1:
                 masked[row, cut:] = True
-            elif row % 5 == 2:
+            elif kind == 2:
                 masked[row] = True
-            elif row % 5 == 3:
+            elif kind == 3:
                 masked[row] = self._rng.random(time) < 0.4
-            elif row % 5 == 4:
+            elif kind == 4:
                 masked[row, time // 2 :] = True
         array[masked] = padding
+
+
+def padding_of(port: Port, domains: Mapping[str, Domain]) -> float | None:
+    """The value that stands for padding in an input; None where none does."""
+    return 0.0 if port.dtype == "bool" else domains[port.name].padding
 
 
 def _concrete(shape: tuple[int | None, ...], batch: int, time: int) -> tuple[int, ...]:

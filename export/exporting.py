@@ -14,7 +14,7 @@ from export.calibration import Calibration
 from export.errors import ExportError, VerificationError
 from export.float_parts import float_parts, left_in_float
 from export.formats import FORMATS, Format, get_format
-from export.lowering import Lowering
+from export.native import lowering_of, not_native
 from export.onnx_rnn import OnnxLowering
 from export.quality import Evaluate
 from export.quantization import Wish
@@ -102,7 +102,8 @@ def export_model(
 
     Raises:
         ExportError: The model cannot be written so; says which layer or op, and what to do. NotCausalError: it can't
-            be streamed. QuantizationError: not in this precision.
+            be streamed. QuantizationError: not in this precision. ArtifactError: there is a manifest.json of another
+            tool.
         VerificationError: The artifact does not do what the model does; it is not kept.
     """
     if not isinstance(model, keras.Model):
@@ -114,6 +115,7 @@ def export_model(
         wish = micro.wish_for(target, fmt, wish, stepwise)
     wish.check(fmt, target)
     _check_sizes(stepwise, target, batch=batch, time=time, chunk=chunk)
+    manifest.check(place.parent)
     with files.scratch(place.parent) as room:
         written = room / place.name
         if target is not None and stepwise:
@@ -186,7 +188,7 @@ def _whole_job(
     model: keras.Model, fmt: Format, input_signature: Any, opset: int, wish: Wish, **sizes: int | None
 ) -> _Job:
     convert: Callable[[Path, dict[str, str]], None]
-    lowering: Lowering = {"onnx": onnx, "tflite": tflite, "saved_model": saved_model}[fmt.name].lowering()
+    lowering = lowering_of(fmt)
     traced = trace(model, lowering, input_signature, **sizes)
     quantizer = wish.quantizer(traced, fmt)
     if isinstance(lowering, OnnxLowering):
@@ -226,9 +228,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _require_native(traced: Traced, fmt: Format) -> None:
-    for note in traced.notes:
-        if note.reason:
-            raise ExportError(f"layer {note.layer!r} has no native form in {fmt.name}: {note.reason}")
+    for miss in not_native(traced, fmt):
+        raise ExportError(miss)
 
 
 def _verified(report: VerifyReport, target: Path) -> VerifyReport:

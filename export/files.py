@@ -19,7 +19,8 @@ def scratch(folder: Path) -> Iterator[Path]:
     """A folder inside `folder` to write in, on the same file system; gone afterwards.
 
     Raises:
-        ExportError: The folder cannot be made or written to, or the disk is full.
+        ExportError: The folder cannot be made or written to, or the disk is full; or what was run inside failed on
+            another file, which is named.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,9 @@ def scratch(folder: Path) -> Iterator[Path]:
     try:
         yield room
     except OSError as error:
+        named = error.filename  # of a full disk's error it is None; a file elsewhere is no fault of the folder
+        if isinstance(named, (str, os.PathLike)) and not Path(named).absolute().is_relative_to(folder.absolute()):
+            raise ExportError(f"{str(named)!r}: {error.strerror or error}") from error
         raise ExportError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(room, ignore_errors=True)

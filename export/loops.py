@@ -223,7 +223,8 @@ _OF_FEW_OPS = (*_SMALL, _ACTIVATIONS.relu, _ACTIVATIONS.linear, _ACTIVATIONS.elu
 
 
 def _has_few_ops(cell: Any) -> bool:
-    return {cell.activation, getattr(cell, "recurrent_activation", cell.activation)} <= {*_OF_FEW_OPS}
+    activations = (cell.activation, getattr(cell, "recurrent_activation", cell.activation))
+    return all(activation in _OF_FEW_OPS for activation in activations)  # no sets: a callable may have no hash
 
 
 def _blend_small(update: tf.Tensor, h: tf.Tensor, candidate: tf.Tensor) -> tf.Tensor:

@@ -48,7 +48,9 @@ def _port(port: Port, name: str, axes: tuple[str | int, ...]) -> dict[str, Any]:
     return {"name": name, "dtype": port.dtype, "axes": list(axes)}
 
 
-_LATER = ("precision", "stream", "left_in_float", "drift", "target", "bytes", "sha256", "arena_bytes", "ops")
+_LATER = frozenset(
+    "precision stream left_in_float drift target bytes sha256 arena_bytes ops code tensors resolver model".split()  # noqa: SIM905
+)
 
 
 def with_metadata(entry: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,8 +63,10 @@ def with_metadata(entry: dict[str, Any], metadata: Mapping[str, Any]) -> dict[st
         if key in entry or key in _LATER:
             raise ExportError(f"metadata {key!r} is a word of the manifest's own; call it something else")
     try:
-        plain = json.loads(json.dumps(dict(metadata), allow_nan=False))
-    except (TypeError, ValueError) as error:
+        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        text.encode()  # half of a surrogate pair is JSON, but no text that a file can hold
+        plain = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
         raise ExportError(f"metadata must be plain JSON values: {first_line(error)}") from error
     return {**entry, **plain}
 
@@ -87,6 +91,15 @@ def _version() -> str:
         return importlib.metadata.version("seqzoo")
     except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
         return "not installed"
+
+
+def check(folder: Path) -> None:
+    """Reads a manifest that is there already, before anything is made that it should name.
+
+    Raises:
+        ArtifactError: It is another tool's, or broken.
+    """
+    _read(folder)
 
 
 def drop(folder: Path, artifact: Path) -> None:

@@ -17,8 +17,8 @@ from export.formats import FORMATS, Format, unknown_name
 from export.micro_code import write_code
 from export.micro_lstm import MicroLowering
 from export.micro_mend import mend, own_states
-from export.micro_ops import LSTM, check_ops, count_ops, resolver_lines
-from export.micro_runtime import ports_of
+from export.micro_ops import LSTM, MICRO_PATCHES, check_ops, count_ops, resolver_lines
+from export.micro_runtime import check_types, ports_of
 from export.quantization import Wish
 from export.quantization_tflite import TfliteQuantizer
 from export.stream_precision import step_quantizer
@@ -122,7 +122,9 @@ def whole_job(model: keras.Model, wish: Wish, input_signature: Any, time: int | 
 def step_job(step: StreamingModel, wish: Wish, chunk: int | None) -> Job:
     """`whole_job` for a step model, whose states are inputs and outputs, float32 in every precision."""
     form = stream_export.stream_form(step, _FORMAT, chunk)
-    traced = stream_export.trace_step(step, stream_export.lowering(_FORMAT), form)
+    lowering = stream_export.lowering(_FORMAT)
+    lowering.patches = {**lowering.patches, **MICRO_PATCHES}
+    traced = stream_export.trace_step(step, lowering, form)
     entry = _entry(traced)
     entry["stream"] = stream_export.describe(step, form, entry)
     calibrated = step_quantizer(step, traced, form, _FORMAT, wish).tflite
@@ -137,6 +139,7 @@ def step_job(step: StreamingModel, wish: Wish, chunk: int | None) -> Job:
 
 
 def _entry(traced: Traced) -> dict[str, Any]:
+    check_types([*traced.signature.inputs, *traced.outputs])
     return {**manifest.describe(traced, _FORMAT), "target": "micro"}
 
 

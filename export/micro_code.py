@@ -14,19 +14,6 @@ from export.micro_runtime import MicroPort, ports_of
 _BYTES_A_LINE = 20
 _C_TYPES = {"float32": "float", "bool": "bool", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 _C_TYPES["int64"] = "int64_t"
-
-
-# Words that C++ keeps to itself, and names that the program needs: no names for a namespace.
-_TAKEN = frozenset(
-    """
-alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class co_await
-co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete do
-double dynamic_cast else enum explicit export extern false float for friend goto if inline int long main mutable
-namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires
-return short signed sizeof static static_assert static_cast std struct switch template tflite this thread_local throw
-true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
-""".split()  # noqa: SIM905  # a table is easier to read
-)
 _RESET = """\
   for (size_t i = 0; i < interpreter.inputs_size(); ++i)  // $why
     std::memset(interpreter.input(i)->data.data, 0, interpreter.input(i)->bytes);
@@ -55,15 +42,15 @@ $runs Build it with $array and TensorFlow Lite Micro.
 
 using namespace tflite;
 using namespace tflite::micro;
-alignas(16) static uint8_t arena[$space::kArenaBytes];
+alignas(16) static uint8_t tensorArena[$space::kArenaBytes];
 
 int main() {
   InitializeTarget();
   $space::Resolver resolver;
   if ($space::RegisterOps(resolver) != kTfLiteOk) return 1;
-  MicroInterpreter interpreter(GetModel($space::kData), resolver, arena, sizeof(arena));
+  MicroInterpreter interpreter(GetModel($space::kData), resolver, tensorArena, sizeof(tensorArena));
   if (interpreter.AllocateTensors() != kTfLiteOk) return 1;
-  std::printf("arena: %u of %u bytes\\n", unsigned(interpreter.arena_used_bytes()), unsigned(sizeof(arena)));
+  std::printf("arena: %u of %u bytes\\n", unsigned(interpreter.arena_used_bytes()), unsigned(sizeof(tensorArena)));
 $reset
   auto* x = static_cast<$x_type*>(interpreter.input($x_place)->data.data);
   for (int i = 0; i < $x_size; ++i) {
@@ -115,8 +102,9 @@ def _program_name(folder: Path, stem: str) -> str:
 
 
 def _namespace(stem: str) -> str:
+    """`index_model`: with the suffix, no file's name is a word of C++, or of the headers that the program includes."""
     name = re.sub(r"\W", "_", f"_{stem}" if stem[:1].isdigit() else stem, flags=re.ASCII)
-    return f"{name}_" if name in _TAKEN else name
+    return f"{name}_model"
 
 
 def _array(content: bytes, stem: str) -> str:

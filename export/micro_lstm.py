@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from export.errors import ExportError
 from export.lowering import LayerNote, Lowering
+from export.micro_ops import MICRO_PATCHES
 from export.recurrence import Recurrence, Result, cells_of
-from export.tflite_ops import PATCHES
 
 _STEP = "export it as a step model: streaming=True, with precision='int16x8' or 'float32'"
 
@@ -22,7 +22,7 @@ class MicroLowering(Lowering):
     """
 
     def __init__(self) -> None:
-        self.patches = PATCHES
+        self.patches = MICRO_PATCHES
         self.refusal = ""
 
     def note(self, layer: keras.layers.RNN) -> LayerNote:

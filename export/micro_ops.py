@@ -7,12 +7,15 @@ DYNAMIC_UPDATE_SLICE, EMBEDDING_LOOKUP, REDUCE_ALL, REDUCE_MIN, REVERSE_V2). Eac
 """
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
+from keras.src.backend.tensorflow import numpy
 
 from export.errors import ExportError
+from export.tflite_ops import PATCHES
 
 MICRO_OPS = frozenset(
     """
@@ -27,6 +30,26 @@ SPLIT SPLIT_V SQRT SQUARE SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF 
 UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
 """.split()  # noqa: SIM905  # a table is easier to compare with its source
 )
+
+
+def _take(original: Callable[..., Any]) -> Callable[..., Any]:
+    def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+        if axis is None or isinstance(indices, (tf.SparseTensor, tf.RaggedTensor)):
+            return original(x, indices, axis)
+        # Keras counts negative indices from the end by a SELECT, and the runtime chooses between no int32.
+        x, i = tf.convert_to_tensor(x), tf.convert_to_tensor(indices)
+        if not i.dtype.is_unsigned:
+            i += tf.cast(i < 0, i.dtype) * tf.cast(tf.shape(x)[axis], i.dtype)
+        return tf.gather(x, i, axis=axis)
+
+    return take
+
+
+MICRO_PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    **PATCHES,
+    (numpy, "take"): _take,
+}
+"""LiteRT's replacements of Keras's functions, and the micro runtime's own."""
 
 LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 _METHODS = {

@@ -13,7 +13,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from export.calibration import Arrays
-from export.errors import ArtifactError, QuantizationError
+from export.errors import ArtifactError, ExportError, QuantizationError
+from export.ports import Port
 from export.quantization_child import reason_of, run_child
 from export.runtimes import quiet_interpreter
 
@@ -55,6 +56,18 @@ class MicroPort:
         if not self.scale:
             return value
         return ((value.astype(np.float64) - self.zero_point) * self.scale).astype(np.float32)
+
+
+def check_types(ports: Sequence[Port]) -> None:
+    """Refuses inputs and outputs of types for which the micro runtime has no ops: it casts no uint8.
+
+    Raises:
+        ExportError: Names the first.
+    """
+    for port in ports:
+        if port.dtype not in _DTYPES.values():
+            known = ", ".join(_DTYPES.values())
+            raise ExportError(f"{port.name!r} is {port.dtype}, which the micro runtime has not; use one of {known}")
 
 
 def ports_of(content: bytes) -> tuple[list[MicroPort], list[MicroPort]]:

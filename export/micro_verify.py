@@ -14,7 +14,7 @@ from export.errors import ArtifactError
 from export.float_parts import float_parts
 from export.formats import FORMATS
 from export.micro_runtime import installed, run_lite, run_micro
-from export.quality import judge_metrics
+from export.quality import in_batches, judge_metrics
 from export.quantization import Wish
 from export.quantization_tflite import CALIBRATED
 from export.reference import Reference
@@ -55,8 +55,8 @@ def compare_whole(traced: Traced, path: Path, wish: Wish, feeds: Sequence[Arrays
         for name, want, got in zip(names, wanted, results, strict=True):
             _compare(report, f"{name} in {runtime}", want, got)
     if wish.evaluate is not None:
-        predict = _one_by_one(content)
-        report.metrics, problem = judge_metrics(wish.evaluate, reference, predict, wish.max_metric_drop)
+        predicts = (in_batches(reference, traced.signature.inputs), _one_by_one(content))
+        report.metrics, problem = judge_metrics(wish.evaluate, *predicts, wish.max_metric_drop)
         report.misses += [problem] if problem else []
     return report
 

@@ -1,6 +1,7 @@
 """ONNX: recurrent layers as the operators LSTM, GRU and RNN, masks as sequence_lens, dynamic batch and time."""
 
 import contextlib
+import functools
 import logging
 import re
 import warnings
@@ -29,6 +30,8 @@ from export.trace import Traced
 
 # The newest opset that tf2onnx writes; later ones go through onnx's own converter.
 _TF2ONNX_OPSET = 18
+_OLDEST_OPSET = 14
+_OPSET_OF_ROWS = 15  # Shape has no start and end before
 # What onnxruntime's Where takes; not booleans.
 _WHERE_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 
@@ -55,24 +58,42 @@ def convert(
         engine: Knows the operators of the traced markers.
         metadata: Entries to put into the file.
         opset: The operator set's version.
-        many_rows: A SimpleRNN gets a form for many rows beside the operator.
+        many_rows: A SimpleRNN gets a form for many rows beside the operator, from opset 15 on.
 
     Raises:
         ExportError: The model needs an op that ONNX lacks, or the opset does not exist.
     """
-    newest = onnx.defs.onnx_opset_version()
-    if not 14 <= opset <= newest:
-        raise ExportError(f"ONNX opset {opset} is out of range: choose from 14 to {newest}")
+    newest = _newest_opset()
+    if not _OLDEST_OPSET <= opset <= newest:
+        raise ExportError(f"ONNX opset {opset} is out of range: choose from {_OLDEST_OPSET} to {newest}")
     try:
         with _quiet():
             proto = _convert(traced, engine, min(opset, _TF2ONNX_OPSET))
             if opset > _TF2ONNX_OPSET:
                 proto = onnx.version_converter.convert_version(proto, opset)
-            _finish(proto, traced, metadata, many_rows)
+            _finish(proto, traced, metadata, many_rows, opset)
             onnx.checker.check_model(proto, full_check=True)
     except Exception as error:  # tf2onnx and onnx raise bare ValueError, RuntimeError, KeyError, AssertionError ...
         raise ExportError(_explain(error)) from error
     return bytes(proto.SerializeToString())
+
+
+@functools.cache
+def _newest_opset() -> int:
+    """The newest opset that the installed onnxruntime loads: onnx knows later ones, which are not released."""
+    import onnxruntime
+
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "probe", [value], [value])
+    graph.output[0].name = "y"
+    for opset in range(onnx.defs.onnx_opset_version(), _TF2ONNX_OPSET, -1):
+        probe = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8)
+        try:
+            onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+        except Exception:  # onnxruntime has exceptions of its own
+            continue
+        return opset
+    return _TF2ONNX_OPSET
 
 
 def _explain(error: Exception) -> str:
@@ -197,7 +218,7 @@ def _onnx_names(inputs: dict[str, str], outputs: dict[str, str]) -> dict[str, st
     return {**inputs, **{tensor: f"{name}_out" if name in taken else name for tensor, name in outputs.items()}}
 
 
-def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], many_rows: bool) -> None:
+def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], many_rows: bool, opset: int) -> None:
     """Names the dynamic axes, serves many rows, and writes the metadata."""
     input_axes, output_axes = named_axes(traced.signature.inputs, traced.outputs)
     for value, axes in zip([*proto.graph.input, *proto.graph.output], [*input_axes, *output_axes], strict=True):
@@ -209,7 +230,7 @@ def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], ma
             else:
                 dim.dim_param = axis
     free_loops(proto.graph)
-    if many_rows:
+    if many_rows and opset >= _OPSET_OF_ROWS:
         serve_many_rows(proto)
     strip_names(proto.graph)
     onnx.helper.set_model_props(proto, metadata)

@@ -289,7 +289,8 @@ def handler(engine: OnnxEngine) -> Any:
             context.make_node("Squeeze", [stacked, axes], outputs=[outputs[0]], shapes=[shapes[0]], dtypes=[dtype])
             return
         swapped = context.make_node("Transpose", [stacked], attr={"perm": [0, 2, 1, 3]}, dtypes=[dtype])
-        shape = constant("shape", np.array([0, 0, directions * units], np.int64))
+        # A known batch is written: of one row, tf2onnx drops the Transpose, and 0 would copy the directions' axis.
+        shape = constant("shape", np.array([0, max(batch, 0), directions * units], np.int64))
         context.make_node(
             "Reshape", [swapped.output[0], shape], outputs=[outputs[0]], shapes=[shapes[0]], dtypes=[dtype]
         )

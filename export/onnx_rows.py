@@ -19,7 +19,7 @@ def serve_many_rows(proto: onnx.ModelProto) -> None:
     """Gives each RNN node of the main graph a Scan for many rows; in place.
 
     Args:
-        proto: A whole model of opset 14 or later; files that keep their batch to a size stay as they are.
+        proto: A whole model of opset 15 or later; files that keep their batch to a size stay as they are.
     """
     if not any(dim.dim_param for value in proto.graph.input for dim in value.type.tensor_type.shape.dim[:1]):
         return

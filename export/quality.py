@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from export.errors import ExportError
+from export.errors import ExportError, first_line
 from export.formats import unknown_name
+from export.ports import Port
 
 Arrays = dict[str, np.ndarray]
 Predict = Callable[[Mapping[str, Any]], Arrays]
@@ -45,7 +46,10 @@ def judge_metrics(
         artifact: The artifact, by the model's names.
         most: The points; None takes any loss.
     """
-    metrics = {"keras": dict(evaluate(keras)), "artifact": dict(evaluate(artifact))}
+    try:
+        metrics = {"keras": dict(evaluate(keras)), "artifact": dict(evaluate(artifact))}
+    except OSError as error:  # the caller's own file; else it would be taken for a disk that the artifact does not fit
+        raise ExportError(f"evaluate failed: {type(error).__name__}: {first_line(error)}") from error
     if most is None or not metrics["keras"]:
         return metrics, ""
     name, ours = next(iter(metrics["keras"].items()))
@@ -54,6 +58,53 @@ def judge_metrics(
     if drop <= most:
         return metrics, ""
     return metrics, (f"{name} is {theirs:.4g}, the model's {ours:.4g}: {drop:.3g} points worse, {most:g} are allowed")
+
+
+def check_names(inputs: Mapping[str, Any], ports: Sequence[Port]) -> None:
+    """Refuses inputs that are not the model's.
+
+    Raises:
+        ExportError: A name is missing or unknown.
+    """
+    names = [port.name for port in ports]
+    if set(inputs) != set(names):
+        raise ExportError(f"the model's inputs are {names}, not {list(inputs)}")
+
+
+def in_batches(predict: Predict, ports: Sequence[Port]) -> Predict:
+    """Any number of rows through a function whose batch is fixed; the last call is filled up with its last row.
+
+    Args:
+        predict: Takes as many rows as `ports` say.
+        ports: Its inputs.
+    """
+    batch = next((port.shape[0] for port in ports if port.shape), None)
+    if batch is None or any(port.shape[:1] != (batch,) for port in ports):
+        return predict
+    size = batch
+
+    def call(inputs: Mapping[str, Any]) -> Arrays:
+        check_names(inputs, ports)
+        arrays = {name: np.asarray(array) for name, array in inputs.items()}
+        for port in ports:
+            _check_row(arrays[port.name], port)
+        rows = len(next(iter(arrays.values())))
+        parts = []
+        for at in range(0, rows, size):
+            kept = min(size, rows - at)
+            chosen = np.minimum(np.arange(at, at + size), rows - 1)
+            got = predict({name: array[chosen] for name, array in arrays.items()})
+            parts.append({name: y[: len(y) * kept // size] for name, y in got.items()})  # rows may be folded with time
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return call
+
+
+def _check_row(array: np.ndarray, port: Port) -> None:
+    wanted = port.shape[1:]
+    fits = array.ndim == len(port.shape) and len(array) > 0
+    if not fits or any(size not in (None, given) for size, given in zip(wanted, array.shape[1:], strict=True)):
+        raise ExportError(f"input {port.name!r} takes rows of shape {wanted}, and evaluate gives {array.shape[1:]}")
 
 
 def _accuracy(outputs: np.ndarray, targets: np.ndarray) -> float:

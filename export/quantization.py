@@ -12,6 +12,8 @@ Inputs and outputs stay float32 in all of them. A SavedModel has float32 only.
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
 from export.calibration import Arrays, Calibration, calibration_feeds
 from export.errors import QuantizationError
 from export.formats import FORMATS, PRECISIONS, Format, unknown_name
@@ -131,6 +133,8 @@ def make_quantizer(
     """
     if precision in CALIBRATED:
         _refuse_recurrence(traced, fmt, precision)
+    if precision == "int16x8":
+        _refuse_integers(traced)
     feeds = () if calibration is None else tuple(calibration_feeds(calibration, traced.signature.inputs))
     names = traced.arguments
     renamed = tuple((signature, {names[name]: array for name, array in feed.items()}) for feed in feeds)
@@ -138,21 +142,32 @@ def make_quantizer(
     return Quantizer(precision, feeds, tflite, timeout)
 
 
+def _refuse_integers(traced: Traced) -> None:
+    """The calibrator asks for the range of every input, and of integers it records none; it says so at the very end."""
+    for port in traced.signature.inputs:
+        if np.dtype(port.dtype).kind in "iu":
+            raise QuantizationError(
+                f"input or state {port.name!r} is {port.dtype}, which LiteRT cannot calibrate for int16x8; the nearest "
+                "that works: precision 'int8_full'"
+            )
+
+
 def _refuse_recurrence(traced: Traced, fmt: Format, precision: str) -> None:
     layers = ", ".join(dict.fromkeys(repr(note.layer) for note in traced.notes))
-    if fmt.name == "tflite" and _has_loop(traced):
+    if fmt.name == "tflite" and holds_loop(traced):
         what = f"layer {layers} is" if layers else "the model holds"
         raise QuantizationError(
             f"{what} a while loop over the sequence, which LiteRT cannot calibrate for {precision}; {NEAREST_TO_A_LOOP}"
         )
-    if fmt.name == "onnx" and (layers or _has_loop(traced)):
+    if fmt.name == "onnx" and (layers or holds_loop(traced)):
         raise QuantizationError(
             f"onnxruntime has no calibrated kernel for recurrent layers ({layers or 'a loop'}); the nearest that "
             f"works: precision 'int8', or {precision} of the step model as tflite"
         )
 
 
-def _has_loop(traced: Traced) -> bool:
+def holds_loop(traced: Traced) -> bool:
+    """Whether the traced graph holds a while loop."""
     graph = traced.function.graph.as_graph_def()
     bodies: Sequence[Sequence[object]] = [graph.node, *(function.node_def for function in graph.library.function)]
     return any(getattr(node, "op", "") in _LOOPS for nodes in bodies for node in nodes)

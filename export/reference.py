@@ -12,6 +12,7 @@ from export.cases import Arrays
 from export.inference import inference_form
 from export.lowering import time_folded
 from export.ports import identifiers
+from export.quality import check_names
 from export.signature import Signature, output_names
 
 # Called eagerly, Keras runs a loop's steps one by one in Python: seconds a call. The same Keras code as a graph takes
@@ -36,7 +37,12 @@ class Reference:
         self._graphs = [self._traced(contextlib.nullcontext), self._traced(time_folded)]
 
     def __call__(self, inputs: Mapping[str, Any]) -> Arrays:
-        """The model's outputs, by name."""
+        """The model's outputs, by name.
+
+        Raises:
+            ExportError: The inputs are not the model's.
+        """
+        check_names(inputs, self._signature.inputs)
         self._check_shapes(inputs)
         arrays = [tf.constant(inputs[port.name]) for port in self._signature.inputs]
         if self._graphs and not self._checks:

@@ -32,7 +32,7 @@ def write_signatures(signatures: dict[str, Traced], folder: Path, metadata: dict
     extra = folder / "assets.extra"
     extra.mkdir()
     for key, value in metadata.items():
-        (extra / f"{key}.json").write_text(value)
+        (extra / f"{key}.json").write_text(value, encoding="utf-8")
 
 
 def save_signatures(signatures: dict[str, Traced], folder: str | Path) -> None:

@@ -95,20 +95,24 @@ class Stream:
             as long as there is none.
 
         Raises:
-            ArtifactError: The samples do not fit.
+            ArtifactError: The samples do not fit, or the runtime fails on them; the stream is as it was before.
         """
         arrays, squeeze = self._take(samples, named)
-        for name, array in arrays.items():
-            self._pending[name] = np.concatenate([self._pending[name], array], 1) if name in self._pending else array
+        waiting = self._pending
+        arrays = {n: np.concatenate([waiting[n], x], 1) if n in waiting else x for n, x in arrays.items()}
         parts: dict[str, list[np.ndarray]] = {name: [] for name in self._stream["outputs"]}
-        ready = min(array.shape[1] for array in self._pending.values()) // self.chunk
+        ready, states = min(array.shape[1] for array in arrays.values()) // self.chunk, self._states
         for index in range(ready):
             window = slice(index * self.chunk, (index + 1) * self.chunk)
-            inputs = {name: np.ascontiguousarray(array[:, window]) for name, array in self._pending.items()}
-            outputs, self._states = self._backend.step({**inputs, **self._constants}, self._states)
+            inputs = {name: np.ascontiguousarray(array[:, window]) for name, array in arrays.items()}
+            try:
+                outputs, states = self._backend.step({**inputs, **self._constants}, states)
+            except Exception as error:  # each runtime has exceptions of its own
+                raise ArtifactError(f"{self._path.name} failed to run: {first_line(error)}") from error
             for name, y in outputs.items():
                 parts[name].append(y)
-        self._pending = {name: array[:, ready * self.chunk :] for name, array in self._pending.items()}
+        # Only now, so that samples on which the runtime fails leave the stream as it was.
+        self._states, self._pending = states, {name: x[:, ready * self.chunk :] for name, x in arrays.items()}
         joined = {name: self._join(name, ys) for name, ys in parts.items()}
         return {name: y[0] if squeeze else y for name, y in joined.items() if y is not None}
 

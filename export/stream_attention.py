@@ -40,6 +40,9 @@ def self_attention(
         raise refuse(
             layer, "attention_mask is made for the whole sequence; use sliding_window= and use_causal_mask=True"
         )
+    if kwargs.get("query_mask") is not None or keras.src.backend.get_keras_mask(query) is not None:
+        # Keras leaves such a step without anything to attend to, and the softmax of nothing is the same for all.
+        raise refuse(layer, "a masked step attends to all steps alike, later ones too; leave Masking or mask_zero out")
     past = layer._sliding_window - 1
     steps = dims(query)[1]
     seen = with_past(scope, scope.name(layer, "seen"), _valid(scope, layer, value, key), past)

@@ -14,6 +14,7 @@ from export.formats import Format
 from export.inference import inference_form
 from export.loops import collect_in_array
 from export.lowering import Lowering, lowered
+from export.onnx_rnn import OnnxLowering
 from export.ports import Port, identifiers
 from export.quantization_tflite import CALIBRATED
 from export.signature import Signature, output_names
@@ -68,9 +69,8 @@ def trace_step(step: StreamingModel, target: Lowering, form: StreamForm) -> Trac
         _sized(port, form, stream) for port, stream in zip(plan.traced.signature.inputs, plan.streams, strict=True)
     ]
     states = [Port(spec.name, (form.batch, *spec.shape), spec.dtype) for spec in plan.specs]
+    _check_names(step, ports, target)
     names = [port.name for port in (*ports, *states)]
-    if len(set(names)) < len(names):
-        raise ExportError(f"model {step.model.name!r} has an input that is named like a state; rename it: {names}")
     arguments = identifiers(names)
     outputs: list[str] = []
 
@@ -95,6 +95,26 @@ def trace_step(step: StreamingModel, target: Lowering, form: StreamForm) -> Trac
             Port(name, tuple(given[name].shape), given[name].dtype.name) for name in (*outputs, *before_names(step))
         )
         return Traced(step, function, signature, tuple(made), tuple(notes))
+
+
+def _check_names(step: StreamingModel, ports: list[Port], target: Lowering) -> None:
+    """A file's inputs hold the states before the step, its outputs those after it, each under one name.
+
+    Raises:
+        ExportError: The model has an input or output of such a name.
+    """
+    before = set(before_names(step))
+    # ONNX has no two values of one name: it writes an output with a suffix that is named like an input.
+    after = before | {f"{name}_out" for name in before} if isinstance(target, OnnxLowering) else before
+    inputs = [port.name for port in ports]
+    for name, identifier in zip(inputs, identifiers(inputs), strict=True):
+        if {name, identifier} & before:
+            raise ExportError(f"model {step.model.name!r} has an input that is named like a state; rename {name!r}")
+    for port in step.plan.traced.outputs:
+        if port.name in after:
+            raise ExportError(
+                f"model {step.model.name!r} has an output that is named like a state; rename {port.name!r}"
+            )
 
 
 def before_names(step: StreamingModel) -> list[str]:

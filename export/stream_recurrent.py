@@ -107,9 +107,11 @@ def _held(scope: Scope, layer: keras.layers.RNN, mask: tf.Tensor, last: Any, out
         return where(mask[:, -1], last, tf.zeros_like(last)), outputs
     name = scope.name(layer, "output")
     before = scope.read(name, tf.zeros_like(last))
-    last = where(tf.reduce_any(mask, axis=1), last, before)
-    scope.write(name, last)
     if layer.return_sequences:
         seen = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
         outputs = where(seen, outputs, tf.broadcast_to(tf.expand_dims(before, 1), tf.shape(outputs)))
+        last = outputs[:, -1]  # a lowered loop's own `last` is of its last step, also where the row ended before it
+    else:
+        last = where(tf.reduce_any(mask, axis=1), last, before)
+    scope.write(name, last)
     return last, outputs

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.errors import ExportError
+from export.ports import identifiers
 from export.tensors import dims, reshape
 
 
@@ -138,8 +139,11 @@ class Scope:
         return self._frames[-1]
 
     def name(self, layer: Any, suffix: str) -> str:
-        """A name for a state of this call of the layer: `gru_h`, in a second call `gru_h_1`."""
-        name = f"{layer.name}_{suffix}"
+        """A name for a state of this call of the layer: `gru_h`, in a second call `gru_h_1`.
+
+        An identifier, whatever the layer's name holds: a SavedModel's signature takes no other.
+        """
+        (name,) = identifiers([f"{layer.name}_{suffix}"])
         number = self._names[name] = self._names.get(name, -1) + 1
         return f"{name}_{number}" if number else name
 

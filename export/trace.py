@@ -73,6 +73,12 @@ def trace(
     raise ExportError(f"model {model.name!r} cannot be traced: {first_line(failure or RuntimeError())}") from failure
 
 
+def retraced(traced: Traced, lowering: Lowering) -> Traced:
+    """The same model and signature with another lowering."""
+    with inference_form(traced.model):
+        return _trace(traced.model, lowering, traced.signature)
+
+
 def _fixed(traced: Traced, lowering: Lowering, batch: int | None, time: int | None) -> Traced:
     """Where tokens opened an axis again: with the sizes that are given."""
     signature = traced.signature.with_sizes(batch, time)

@@ -20,20 +20,23 @@ from export.float_parts import float_parts, precision_of
 from export.formats import FORMATS, Format, Tolerance, format_of
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering, seeds_kept
+from export.native import lowering_of, not_native
 from export.ports import AUTOMATIC_NAME, Port, identifiers
-from export.quality import Evaluate, judge_metrics
+from export.quality import Evaluate, in_batches, judge_metrics
+from export.quantization import Wish
 from export.quantization_tflite import CALIBRATED
 from export.reference import Reference
 from export.runtimes import Runtime, load_runtime
 from export.signature import candidate_signatures
 from export.stream import holds_step
-from export.trace import Traced, trace
+from export.trace import Traced, retraced, trace
 from export.undecided import Undecided
 from export.unstable import Unstable
 from export.verify_report import OutputReport, VerifyReport, compare_output
 
 # Where a metric judges, or the caller takes any loss: values need only be there, and finite.
 _ANY = Tolerance(atol=float("inf"), rtol=0.0)
+NO_DATA = "{} is judged by real inputs (data=), and there are none"
 
 
 def verify(
@@ -61,7 +64,7 @@ def verify(
         time: Lengths to try where the time axis is dynamic.
         seed: Of the random inputs.
         tolerance: Instead of the one for the format and the artifact's precision.
-        require_native: Loops count as misses too.
+        require_native: Layers without a native form are misses too, as in `export_model`.
         evaluate: Computes the task's metrics from a callable that maps input arrays to output arrays. Of an artifact of
             fewer bits it is then the judge, instead of the table's tolerance.
         max_metric_drop: By how many points the main metric may be worse (see `quality.metric_drop`). None takes any
@@ -80,7 +83,11 @@ def verify(
         from export import stream_verify, streaming  # they stand on this module
 
         step = streaming.to_streaming(model, input_signature=input_signature)
-        return stream_verify.compare_stream(step, path, format_of(path))
+        wish = Wish(precision_of(path), data, evaluate, max_metric_drop)
+        judged: dict[str, Any] = {"tolerance": tolerance, "require_native": require_native, "seed": seed}
+        judged |= {"batch": tuple(batch), **({"time": tuple(time)} if time else {})}
+        step_only = not stream_verify.holds_whole(path)
+        return stream_verify.compare_stream(step, path, format_of(path), wish, step_only=step_only, **judged)
     traced = trace(
         model, Lowering(LoopEngine(collect_in_array)), input_signature, **_sizes(model, runtime, input_signature)
     )
@@ -174,9 +181,10 @@ class _Comparison:
             self.report.left_in_float = float_parts(path, self.traced.model)
         for op, count in graph.foreign(self.report.ops).items():
             self._miss(f"holds {count} x {op}, which the plain runtime lacks")
-        if require_native and self.report.format != "saved_model":
-            for op, count in graph.loops(self.report.ops).items():
-                self._miss(f"holds {count} x {op} where a native op was required")
+        if require_native:
+            fmt = FORMATS[self.report.format]
+            for miss in not_native(retraced(self.traced, lowering_of(fmt)), fmt, self.report.ops):
+                self._miss(miss)
 
     def interface(self) -> bool:
         """Matches the artifact's inputs and outputs with the model's, by name; false where values can't be compared."""
@@ -226,7 +234,7 @@ class _Comparison:
             if not output.compared:
                 why = "the model gives no finite value on any input"
                 if self.report.precision in CALIBRATED and not feeds:
-                    why = f"{self.report.precision} is judged by real inputs (data=), and there are none"
+                    why = NO_DATA.format(self.report.precision)
                 self._miss(f"output {output.name!r}: {why}, so nothing is proven")
 
     def _cases(self, feeds: Sequence[Arrays], **grid: Any) -> Iterator[Case]:
@@ -266,12 +274,15 @@ class _Comparison:
     def metrics(self, evaluate: Evaluate, most: float | None) -> None:
         """The task's metrics, of both; the main one may be worse by so many points."""
         inverse = {theirs: ours for ours, theirs in self._output_of.items()}
+        ports = self.traced.signature.inputs
 
         def artifact(inputs: Mapping[str, Any]) -> Arrays:
             got = self.runtime({self._input_of[name]: array for name, array in inputs.items()})
             return {inverse[name]: y for name, y in got.items()}
 
-        self.report.metrics, problem = judge_metrics(evaluate, self.reference, artifact, most)
+        self.report.metrics, problem = judge_metrics(
+            evaluate, in_batches(self.reference, ports), in_batches(artifact, ports), most
+        )
         if problem:
             self._miss(problem)
 

@@ -58,6 +58,7 @@ class Export(Command):
         """Exports to one format after the other; goes on where one fails."""
         from recipes.loading import load_model
 
+        self._check_out()
         evaluate, metadata = self._evaluate(), self._metadata()
         model = load_model(self.model)
         rows, failures = [], []
@@ -94,6 +95,10 @@ class Export(Command):
         if failures:
             raise RecipeError("; ".join(failures))
         return 0
+
+    def _check_out(self) -> None:
+        if any(self.out.suffix == fmt.suffix for fmt in export.FORMATS.values()):
+            raise RecipeError(f"--out is a folder, and {str(self.out)!r} names a file; pass {str(self.out.parent)!r}")
 
     def _formats(self) -> list[str]:
         if self.target is not None:

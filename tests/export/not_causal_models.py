@@ -42,6 +42,15 @@ NOT_CAUSAL: dict[str, tuple[Callable[[], keras.Model], str, str]] = {
         "culprit",
         "use_causal_mask",
     ),
+    "attention of masked steps": (
+        lambda: model_of(
+            lambda x: L.MultiHeadAttention(2, 4, sliding_window=3, name="culprit")(
+                *[L.Masking()(x)] * 2, use_causal_mask=True
+            )
+        ),
+        "culprit",
+        "masked step",
+    ),
     "same padding": (lambda: model_of(L.Conv1D(2, 3, padding="same", name="culprit")), "culprit", "causal"),
     "mean by an op": (lambda: model_of(lambda x: ops.mean(L.GRU(3, return_sequences=True)(x), 1)), "mean", "whole"),
     "flipped": (lambda: model_of(lambda x: L.GRU(3)(ops.flip(x, axis=1))), "flip", "later steps"),

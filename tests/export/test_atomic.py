@@ -80,10 +80,11 @@ def test_several_formats_share_a_manifest(artifact_of: Any, model_of: Any, tmp_p
 
 
 def test_a_foreign_manifest_is_not_overwritten(model_of: Any, tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{]")
+    (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(export.ArtifactError, match=r"manifest\.json"):
         export.export_model(model_of("regressor"), tmp_path / "m.onnx", verify=False)
-    assert (tmp_path / "manifest.json").read_text() == "{]"
+    assert (tmp_path / "manifest.json").read_text() == "[]"
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
 def test_scratch_is_gone_after_an_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import export
-from export import formats
+from export import files, formats, manifest
 from export.errors import first_line
 from tests.export import user_cells
 
@@ -83,6 +83,16 @@ def test_an_opset_out_of_range_names_the_range(opset: int, model_of: Any, tmp_pa
     assert "14 to" in text
 
 
+def test_the_newest_opset_is_one_that_onnxruntime_loads(tmp_path: Path) -> None:
+    import onnx
+
+    model = keras.Sequential([keras.Input((None, 3)), L.SimpleRNN(2)])
+    text = message(export.export_model, model, tmp_path / "m.onnx", opset=999)
+    newest = int(text.rpartition(" ")[2])
+    assert 18 <= newest <= onnx.defs.onnx_opset_version()
+    assert export.export_model(model, tmp_path / "m.onnx", opset=newest).report.passed
+
+
 class Lgamma(keras.layers.Layer):
     """Uses an op that no runtime but TensorFlow has."""
 
@@ -131,6 +141,33 @@ def test_a_full_disk(model_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "write_bytes", refuse)
     assert "No space left" in message(export.export_model, model_of("regressor"), tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_evaluate_lacks_is_no_fault_of_the_folder(tmp_path: Path) -> None:
+    x = keras.Input((None, 3), name="features")
+    model, path = keras.Model(x, L.GRU(2)(x)), tmp_path / "m.onnx"
+
+    def lacking(predict: Any) -> dict[str, float]:
+        return {"mean": float((tmp_path / "labels.txt").read_text())}
+
+    text = message(export.export_model, model, path, evaluate=lacking)
+    assert "evaluate failed: FileNotFoundError" in text
+    assert "labels.txt" in text
+    misnamed = export.evaluate_on({"feature": np.zeros((3, 4, 3), "float32")}, np.zeros(3))
+    text = message(export.export_model, model, path, evaluate=misnamed)
+    assert text == "the model's inputs are ['features'], not ['feature']"
+    with pytest.raises(export.ExportError, match="labels"), files.scratch(tmp_path / "out"):
+        (tmp_path / "labels.txt").read_text()
+
+
+def test_half_a_surrogate_pair_is_no_metadata() -> None:
+    text = message(manifest.with_metadata, {}, {"labels": ["\ud800"]})
+    assert text.startswith("metadata must be plain JSON values: ")
+
+
+@pytest.mark.parametrize("word", ["code", "tensors", "resolver", "model"])
+def test_metadata_does_not_take_the_manifests_words(word: str) -> None:
+    assert repr(word) in message(manifest.with_metadata, {}, {word: "mine"})
 
 
 def test_first_line_finds_the_converters_own_word() -> None:

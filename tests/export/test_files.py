@@ -1,5 +1,6 @@
 """What an artifact holds: names, axes, ops, metadata, size; and what it tells a stranger."""
 
+import dataclasses
 import importlib.metadata
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 import export
+from export import saved_model
 from tests.export import user_cells
 from tests.export.conftest import METADATA, MODELS
 from tests.export.judging import FORMATS, SUFFIXES, difference, plain_runtime
@@ -144,6 +146,30 @@ def test_metadata_is_in_the_manifest_and_in_the_file(fmt: str, artifact_of: Any)
     for key, value in METADATA.items():
         assert entry[key] == value
         assert inside[key] == value
+
+
+def test_metadata_is_utf8_in_every_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_text
+    monkeypatch.setattr(Path, "write_text", lambda path, text, encoding="ascii": write(path, text, encoding))
+    monkeypatch.setattr(saved_model, "save_signatures", lambda _, folder: folder.mkdir())
+    saved_model.write_signatures({}, tmp_path / "m", {"seqzoo": "größe"})
+    assert (tmp_path / "m" / "assets.extra" / "seqzoo.json").read_text(encoding="utf-8") == "größe"
+
+
+@dataclasses.dataclass
+class Scaled:
+    """An activation that compares by its fields, and so has no hash."""
+
+    scale: float = 0.5
+
+    def __call__(self, x: Any) -> Any:
+        return keras.ops.tanh(self.scale * x)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_an_activation_may_have_no_hash(fmt: str, tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((None, 3)), L.LSTM(3, activation=Scaled())])
+    assert export.export_model(model, tmp_path, fmt).report.passed
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -94,6 +94,7 @@ def test_a_gru_goes_there_as_a_step_model(precision: str, tmp_path: Path) -> Non
     )
     where = [case for case in artifact.report.cases if "odd chunks" in case]
     assert where
+    assert export.verify(model, artifact).passed is (precision == "float32")  # integers are judged by real inputs only
     assert set(export.op_histogram(artifact.path)) <= MICRO_OPS
     header = (tmp_path / "step.h").read_text()
     inputs, outputs = micro_runtime.ports_of(artifact.path.read_bytes())
@@ -125,6 +126,23 @@ def test_what_cannot_go_there_is_refused(layers: Any, options: Any, text: str, t
     with pytest.raises(export.ExportError, match=text):
         export.export_model(model_of(*layers()), tmp_path, **{"target": "micro", **options})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_type_that_the_runtime_lacks_is_named(tmp_path: Path) -> None:
+    x = keras.Input((4,), dtype="uint8", name="pixels")
+    with pytest.raises(export.ExportError, match="'pixels' is uint8, which the micro runtime has not; use one of"):
+        export.export_model(keras.Model(x, L.Dense(2)(L.Rescaling(1 / 255)(x))), tmp_path, target="micro")
+
+
+def test_token_ids_go_there(tmp_path: Path) -> None:
+    """Those from the end too: Keras counts negative ones by a SELECT, which the runtime lacks."""
+    x = keras.Input((6,), dtype="int32", name="ids")
+    model = randomise(keras.Model(x, L.Dense(2, name="y")(L.LSTM(4)(L.Embedding(9, 4)(x)))))
+    ids = np.array([[0, 8, -1, -9, 3, 4]], "int32")
+    options: dict[str, Any] = {"target": "micro", "calibration": {"ids": ids}}
+    artifact = export.export_model(model, tmp_path, **options)
+    assert set(export.op_histogram(artifact.path)) <= MICRO_OPS
+    assert "data, part 1" in artifact.report.cases
 
 
 def test_an_open_length_must_be_given(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_every_op_has_a_method_that_the_runtime_has() -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("stem", ["main", "3-ways to go", "class", "std"])
+@pytest.mark.parametrize("stem", ["main", "3-ways to go", "class", "std", "index", "arena", "uint8_t", "log"])
 def test_any_name_of_the_file_will_do(stem: str, content: bytes, tmp_path: Path) -> None:
     artifact = tmp_path / f"{stem}.tflite"
     artifact.write_bytes(content)

@@ -197,6 +197,17 @@ def test_the_impossible_is_refused_before_the_model_is_traced(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_integers_do_not_go_with_int16x8(streaming: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("export.quantization_tflite.calibrate_in_child")
+    x = keras.Input((None if streaming else 6,), dtype="int32", name="ids")
+    y = L.Embedding(9, 4)(x)
+    model = keras.Model(x, L.GRU(3, return_sequences=True)(y) if streaming else L.Dense(2)(y))
+    options: dict[str, Any] = {"precision": "int16x8", "calibration": {"ids": np.ones((3, 6), "int32")}}
+    with pytest.raises(export.QuantizationError, match=r"'ids' is int32.*nearest that works: precision 'int8_full'"):
+        export.export_model(model, tmp_path / "m.tflite", streaming=streaming, **options)
+
+
 @pytest.mark.parametrize(
     ("fmt", "text"),
     [

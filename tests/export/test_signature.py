@@ -149,3 +149,15 @@ def test_cases_hold_what_a_verifier_must_try() -> None:
     assert max(np.abs(case.inputs["x"]).max() for case in cases) > 20
     again = make_cases(shapes, domains, batch=(1, 2, 5), time=(1, 7, 33), seed=3)
     assert all(np.array_equal(a.inputs["x"], b.inputs["x"]) for a, b in zip(cases, again, strict=True))
+
+
+@pytest.mark.parametrize(("batch", "cases"), [(1, 5), (2, 4), (5, 2)])
+def test_a_fixed_batch_meets_every_kind_of_padding(batch: int, cases: int) -> None:
+    """Short, empty, broken, half and left-padded rows, and full ones."""
+    every = make_cases([Port("m", (batch, 7), "bool")], {"m": Domain()})
+    padded = [case for case in every if "pad" in case.name or "rows" in case.name]
+    assert len({case.name for case in padded}) == 2 * cases
+    masks = np.concatenate([case.inputs["m"] for case in padded])
+    assert (~masks).all(axis=1).any()
+    assert (~masks[:, 0] & masks[:, -1]).any()
+    assert (masks[:, 0] & ~masks[:, -1]).any()

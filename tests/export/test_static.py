@@ -45,6 +45,28 @@ def test_a_state_that_is_a_constant_runs_in_float16(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, np.asarray(model(frames)), atol=5e-3)
 
 
+@pytest.mark.parametrize("cell", [L.LSTM, L.GRU])
+def test_both_directions_of_one_row(cell: type, tmp_path: Path) -> None:
+    """tf2onnx takes a Transpose for none where the batch is 1."""
+    x = keras.Input((None, 3), name="x")
+    model = randomise(keras.Model(x, L.Bidirectional(cell(3, return_sequences=True))(L.Masking()(x))))
+    assert export.export_model(model, tmp_path / "m.onnx", batch=1).report.passed
+
+
+def test_a_metric_takes_more_rows_than_the_artifact(tmp_path: Path) -> None:
+    x = keras.Input((None, 3), name="x")
+    model = randomise(keras.Model(x, L.Dense(2)(L.GRU(4)(x))))
+    rng = np.random.default_rng(0)
+    frames, labels = rng.normal(size=(70, 6, 3)).astype("float32"), rng.integers(0, 2, 70)
+    evaluate = export.evaluate_on({"x": frames}, labels)
+    artifact = export.export_model(model, tmp_path / "m.onnx", batch=4, time=6, evaluate=evaluate)
+    expected = float(np.mean(np.asarray(model(frames)).argmax(-1) == labels))
+    assert artifact.report.metrics["artifact"]["accuracy"] == pytest.approx(expected)
+    short = export.evaluate_on({"x": frames[:, :5]}, labels)
+    with pytest.raises(export.ExportError, match=r"'x' takes rows of shape \(6, 3\), and evaluate gives \(5, 3\)"):
+        export.verify(model, artifact, evaluate=short)
+
+
 def test_one_axis_may_stay_open(tmp_path: Path) -> None:
     artifact = export.export_model(tagger(), tmp_path / "model.onnx", time=12)
     shapes = {port.name: port.shape for port in export.load_runtime(artifact.path).inputs}

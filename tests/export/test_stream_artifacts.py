@@ -16,6 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 import export
 from tests.export.causal_models import CAUSAL, model_of, random_causal
 from tests.export.judging import SUFFIXES
+from tests.export.random_models import randomise
 
 L = keras.layers
 FORMATS = ("tflite", "onnx", "saved_model")
@@ -179,6 +180,47 @@ def test_a_longer_chunk_and_what_is_left_over(tmp_path: Path) -> None:
     assert first(stream.feed(x[0, :3])).shape == (0, 4)
     got = first(stream.feed(x[0, 3:]))
     np.testing.assert_allclose(got, np.asarray(model(x))[0, :8], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("fmt", ["tflite", pytest.param("saved_model", marks=pytest.mark.slow)])
+def test_masked_steps_on_the_border_of_longer_chunks(fmt: str, tmp_path: Path) -> None:
+    """A chunk that begins masked repeats the last output of the chunk before, which ended masked."""
+    model = model_of(lambda x: L.Dense(2)(L.GRU(3, return_sequences=True)(L.Masking()(x))))
+    artifact = export.export_model(model, tmp_path, fmt, streaming=True, chunk=4, verify=False)
+    x = samples(artifact, model, 16, 0)
+    x[:, 2:6] = x[:, 15:] = 0
+    np.testing.assert_allclose(first(export.Stream(artifact).feed(x)), model(x), rtol=1e-3, atol=1e-5)
+
+
+def test_a_chunk_that_no_sequence_fills_proves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(export.VerificationError, match=r"long enough for chunks of 32 steps, so nothing is proven"):
+        export.export_model(CAUSAL["fixed length"](), tmp_path / "m.onnx", streaming=True, chunk=32)
+
+
+def test_a_mask_that_the_file_lacks_is_a_miss(tmp_path: Path) -> None:
+    masked, plain = (
+        model_of(lambda x, f=f: L.LSTM(3, return_sequences=True, name="rnn")(f(x))) for f in (L.Masking(), lambda x: x)
+    )
+    for options in ({"streaming": True}, {"batch": 1}):
+        artifact = export.export_model(plain, tmp_path / "m.onnx", verify=False, **options)
+        assert any("values differ" in miss for miss in export.verify(masked, artifact).misses)
+
+
+def test_layers_and_inputs_of_any_name(tmp_path: Path) -> None:
+    x = keras.Input((None, 5), name="x-in.1")
+    model = randomise(keras.Model(x, L.SimpleRNN(2, return_sequences=True, name="rnn-1.a")(x)))
+    artifact = export.export_model(model, tmp_path / "m.saved_model", streaming=True)
+    (state,) = export.to_streaming(model).initial_states()
+    assert state == "rnn_1_a_h"
+    assert export.Stream(artifact).feed(np.ones((3, 5), "float32"))["rnn-1.a"].shape == (3, 2)
+
+
+@pytest.mark.parametrize(("name", "fmt"), [("gru_h", "tflite"), ("gru_h_out", "onnx")])
+def test_an_output_named_like_a_state_is_refused(name: str, fmt: str, tmp_path: Path) -> None:
+    x = keras.Input((None, 5), name="x")
+    y = L.GRU(2, return_sequences=True, name="gru")(x)
+    with pytest.raises(export.ExportError, match=f"an output that is named like a state; rename '{name}'$"):
+        export.export_model(keras.Model(x, {"y": y, name: L.Dense(2)(y)}), tmp_path, fmt, streaming=True)
 
 
 def test_samples_are_fed_as_they_come(artifact_of: Any) -> None:

@@ -17,6 +17,8 @@ class _Sums:
         ids, frames, image = inputs["ids"], inputs["frames"], inputs["image"]
         assert (ids.dtype.name, frames.dtype.name, image.dtype.name) == ("int32", "uint8", "float32")
         assert (ids.shape, frames.shape, image.shape) == ((2, 1), (2, 1, 3), (2, 4))
+        if ids.max() > 9:
+            raise RuntimeError("no such id\nin node 3")
         after = {"sum": states["sum"] + ids + frames.sum(-1) + image.sum(-1, keepdims=True)}
         return {"y": after["sum"]}, after
 
@@ -43,6 +45,14 @@ def sums(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_whole_numbers_of_any_size_are_taken(sums: Any) -> None:
     ids, frames = np.arange(6, dtype="int64").reshape(2, 3), np.ones((2, 3, 3), "int32")
     np.testing.assert_array_equal(sums().feed(ids=ids, frames=frames)["y"], np.cumsum(ids + 7, axis=1))
+
+
+def test_a_runtime_that_fails_is_said_in_a_line_and_the_stream_goes_on(sums: Any) -> None:
+    stream, frames = sums(), np.zeros((2, 1, 3), "int32")
+    assert stream.feed(ids=[[1], [1]], frames=frames)["y"].tolist() == [[5], [5]]
+    with pytest.raises(export.ArtifactError, match=r"^sums.onnx failed to run: no such id$"):
+        stream.feed(ids=[[1, 10], [1, 1]], frames=np.zeros((2, 2, 3), "int32"))
+    assert stream.feed(ids=[[1], [1]], frames=frames)["y"].tolist() == [[10], [10]]
 
 
 @pytest.mark.parametrize(

@@ -67,13 +67,18 @@ def test_weights_in_fewer_bits(kind: str, suffix: str, precision: str, tmp_path:
         pytest.param("GRU", "int8_full", marks=pytest.mark.slow),
     ],
 )
-def test_integers_throughout(kind: str, precision: str, tmp_path: Path) -> None:
-    artifact = check(model_of(kind), tmp_path / "model.tflite", precision, calibration=sequences())
+def test_integers_throughout(kind: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(kind)
+    artifact = check(model, tmp_path / "model.tflite", precision, calibration=sequences())
+    monkeypatch.setattr(stream_precision, "DRIFT_STEPS", 50)
+    assert export.verify(model, artifact, data=sequences()).passed
+    assert f"{precision} is judged by real inputs (data=)" in export.verify(model, artifact).misses[0]
     assert set(Interpreter(str(artifact.path)).get_signature_list()) == {"step", "reset"}
     assert "data, sequence 1" in artifact.report.cases
 
 
-def test_the_metric_is_taken_from_the_stream(tmp_path: Path) -> None:
+def test_the_metric_is_taken_from_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_precision, "DRIFT_STEPS", 50)
     model, data = model_of("GRU"), sequences(3, seed=2)
     evaluate = export.evaluate_on(data, np.asarray(model(data["x"])).argmax(-1), "accuracy")
     artifact = export.export_model(
@@ -81,6 +86,9 @@ def test_the_metric_is_taken_from_the_stream(tmp_path: Path) -> None:
     )
     assert artifact.report.metrics["keras"]["accuracy"] == 1.0
     assert 0.8 <= artifact.report.metrics["artifact"]["accuracy"] <= 1.0
+    report = export.verify(model, artifact, evaluate=evaluate, max_metric_drop=20)
+    assert report.passed
+    assert report.metrics == artifact.report.metrics
 
 
 def test_a_drift_that_grows_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,13 @@ def test_one_line_and_nothing_half_written(words, room, tmp_path, capfd):
     assert not list((tmp_path / "out").glob("*"))
 
 
+def test_out_is_a_folder_and_no_file(room, tmp_path, capfd):
+    code, _, err = seqzoo(capfd, room, tmp_path / "new" / "model.tflite", "lstm --to tflite")
+    assert code == 1
+    assert f"model.tflite' names a file; pass {str(tmp_path / 'new')!r}" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_format_that_fails_leaves_the_others(room, tmp_path, capfd):
     """An int8 file is written for LiteRT; SavedModel has no such thing, and is named."""
     code, out, err = seqzoo(capfd, room, tmp_path, "lstm --precision int8 --to tflite saved_model")
