@@ -1,6 +1,7 @@
 """The user's own texts and their classes."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ class Classify(TextClassifier):
     """The column that holds the texts."""
     label: str = "label"
     """The column that holds the classes, numbers or names."""
+
+    @property
+    def own_file(self) -> str | None:
+        """The user's file that is learned from."""
+        return self.csv
 
     def load_data(self) -> "Data":
         """Reads the file and splits it 80/10/10."""
@@ -83,7 +89,10 @@ class Classify(TextClassifier):
                 "these are no classes; name another column by --label"
             )
         try:
-            # Stars in the order of their number: 2 before 10.
-            return sorted(found, key=float)
+            numbers = {label: float(label) for label in found}
         except ValueError:
             return sorted(found)
+        if not all(map(math.isfinite, numbers.values())):
+            return sorted(found)
+        # Stars in the order of their number, 2 before 10; by their text where that is the same, as of 1 and 1.0.
+        return sorted(found, key=lambda label: (numbers[label], label))

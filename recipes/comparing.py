@@ -61,7 +61,7 @@ def compare(
 
     Raises:
         UsageError: An unknown recipe, model or field, a model twice, or a recipe whose model can't be chosen.
-        RecipeError: The page can't be written.
+        RecipeError: All runs failed, or the page can't be written.
         Interrupted: Ctrl-C; says how to go on.
     """
     usual = recipes.get_recipe(name)
@@ -80,8 +80,14 @@ def compare(
             entries.append(_run(name, model, folder / model, quiet, settings))
         except Interrupted:
             raise Interrupted(f"stopped; go on with: {_command(recipe, models, folder)}") from None
+        except UsageError:
+            if entries:
+                _write(name, recipe, folder, entries)
+            raise
         if entries[-1].failure:
             console.say(f"{model} failed: {entries[-1].failure}")
+    if not any(entry.results for entry in entries):
+        raise RecipeError("; ".join(f"{entry.model}: {entry.failure}" for entry in entries))
     _write(name, recipe, folder, entries)
     console.say(f"report: {folder / 'compare.html'}")
     return entries
@@ -145,7 +151,7 @@ def _write(name: str, recipe: RecipeConfig, folder: Path, entries: Sequence[Entr
     report.write(
         folder / "compare.html",
         title=f"{name}: {len(entries)} models",
-        summary="The same data, budget and settings for each model; figures on the test part.",
+        summary="The same data, budget and given settings for each model; figures on the test part.",
         command=_command(recipe, [entry.model for entry in entries], folder),
         facts={"Folder": str(folder)},
         sections=sections,

@@ -21,7 +21,7 @@ import tensorflow as tf
 from tensorflow.python.ops import script_ops
 
 from recipes import pipelines
-from recipes.data import Batch, Data
+from recipes.data import Batch, Data, Stream
 from recipes.errors import RecipeError, UsageError
 from recipes.recipe import RECIPES, RecipeConfig, configure, recipe_name
 from recipes.run_folder import fields_of
@@ -209,7 +209,8 @@ def in_order(
 
 def _served(recipe: RecipeConfig, data: Data, positions: range, service: str, augment: Any) -> Any:
     """A dataset of (position, batch) that the service's workers make."""
-    signature = pipelines.signature(data.train)
+    rows = recipe.batch_size if isinstance(data.train, Stream) else None
+    signature = pipelines.signature(data.train, rows)
     flat = tf.nest.flatten(signature)
     request = json.dumps({"recipe": recipe_name(type(recipe)), "fields": fields_of(recipe)}).encode()
 

@@ -107,6 +107,11 @@ class Forecast(RecipeConfig):
         published = self.csv is None and self.series == "etth1" and self._horizon == SERIES["etth1"].horizon
         return self.REFERENCE if published else ""
 
+    @property
+    def own_file(self) -> str | None:
+        """The user's file that is learned from."""
+        return self.csv
+
     def load_data(self) -> "Data":
         """Cuts the series into windows; what is forecast in a part lies in that part, all of it."""
         import numpy as np
@@ -258,9 +263,10 @@ class Forecast(RecipeConfig):
         if self.target is None:
             raise UsageError(f"forecast: which column of {path} shall be forecast? Name it with --target")
         columns = tables.read_csv(path, numbers=[self.target], time=self.time, gaps=self.fill_gaps)
-        values = _without_gaps(np.asarray(columns[self.target]))
-        count = len(values)
-        return values, (round(TRAIN * count), round(VALIDATION * count), count), f"{self.target!r} of {path}", ""
+        read = np.asarray(columns[self.target])
+        values, count, gaps = _without_gaps(read), len(read), int(np.isnan(read).sum())
+        name = f"{self.target!r} of {path}" + (f" ({gaps:,} of them filled in)" if gaps else "")
+        return values, (round(TRAIN * count), round(VALIDATION * count), count), name, ""
 
 
 def _scale(values: "np.ndarray", name: str) -> tuple[float, float]:
@@ -269,7 +275,7 @@ def _scale(values: "np.ndarray", name: str) -> tuple[float, float]:
 
     with np.errstate(over="ignore"):
         mean, deviation = float(values.mean()), float(values.std())
-    if deviation == 0:
+    if values.min() == values.max():
         raise UsageError(f"forecast: {name} has the same value, {mean:g}, all through the training part")
     if deviation == np.inf:
         raise UsageError(f"forecast: {name} has too large values, up to {np.abs(values).max():g}; divide them")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recipes.data import Data, Ragged, Split, Stream
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, UsageError
 from recipes.recipe import recipe_name
 from recipes.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
 
@@ -73,7 +73,10 @@ class TextRows(Split):
         start = later[0] if later else 0
         beginning = ids[start : start + PROMPT[self.tokenisation]]
         line = itertools.takewhile(lambda i: self.vocabulary[i] != LINE_END, beginning)
-        return self.text([i for i in line if i >= len(SPECIAL)])
+        known = [i for i in line if i >= len(SPECIAL)]
+        # Of a line with nothing but unknown words that which the text has most.
+        often = (i for i in range(len(SPECIAL), len(self.vocabulary)) if self.vocabulary[i] != LINE_END)
+        return self.text(known or [next(often)])
 
 
 def words(text: str) -> list[str]:
@@ -115,6 +118,12 @@ def language_data(
             )
     tokens = Vocabulary.of([parts["train"]], min_count=min_count).tokens
     vocabulary = Vocabulary(tokens[:limit])
+    if not set(vocabulary.tokens) - {*SPECIAL, LINE_END}:
+        often = f"those that the training part has {min_count} times at least"
+        raise UsageError(
+            f"{recipe_name(type(recipe))}: no {tokenisation} to learn: known are {often}"
+            f"{f', at most {limit} entries in all' if limit else ''}; bring a longer text, or a larger vocabulary"
+        )
     ids = {part: np.array(vocabulary.ids(tokens), "int32") for part, tokens in parts.items()}
     train, validation = (
         Stream({"token_ids": ids[part][:-1]}, ids[part][1:], recipe.window) for part in ("train", "validation")

@@ -42,6 +42,11 @@ class LanguageModel(LanguageModelConfig):
     dropout: Dropout = 0.2
     """Share of what each layer reads that is dropped in training."""
 
+    @property
+    def own_file(self) -> str | None:
+        """The user's file that is learned from."""
+        return self.text
+
     def load_data(self) -> "Data":
         """Reads the file and cuts it at ends of lines."""
         from pathlib import Path

@@ -50,7 +50,7 @@ class MemoryTasks(RecipeConfig):
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "full": {"length": 600, "parameters": 70_000, "examples": 50_000},
         "adding": {"length": 200, "epochs": 8},
-        "copy": {"task": "copy", "batch_size": 4, "epochs": 8, "learning_rate": 1e-3, "xla": True},
+        "copy": {"task": "copy", "batch_size": 4, "epochs": 12, "learning_rate": 1e-3, "xla": True},
         "waveform": {"task": "waveform", "batch_size": 1, "examples": 100, "parameters": 800, "xla": True},
     }
     """`full` is the reference's adding problem, of 600 steps and 70,000 parameters; it wants a GPU. The others are the

@@ -40,9 +40,12 @@ def build(
     except (KeyError, ValueError) as error:
         raise UsageError(f"{own}: {error.args[0]}") from error
     wanted = zoo.get_spec(usual)
-    settings = {field.name: field.default for field in dataclasses.fields(recipe) if field.name in wanted.fields}
+    # The recipe's fields may be those of the model that it uses when nothing is said, which has another shape.
+    models = {usual, getattr(type(recipe), "model", usual)} & set(zoo.list_models())
+    known = {field for model in models for field in zoo.get_spec(model).fields}
+    settings = {field.name: field.default for field in dataclasses.fields(recipe) if field.name in known}
     changed = [setting for setting, default in settings.items() if getattr(recipe, setting) != default]
-    if name != usual and (strange := [setting for setting in changed if setting not in spec.fields]):
+    if strange := [setting for setting in changed if setting not in spec.fields]:
         raise UsageError(f"{own}: {name} has no {strange[0]}; leave out --{strange[0].replace('_', '-')}")
     if why := _misfit(spec, wanted, task, also):
         others = zoo.list_models(shape=str(wanted.shape))

@@ -33,7 +33,7 @@ class MysteriousIsland(LanguageModelConfig):
     """`full` is the reference's budget: 20 epochs of an LSTM of 512 units on vectors of 256; it wants a GPU."""
     PROMPTS: ClassVar = ("The island ", "Captain Harding ")
 
-    epochs: Count = 7
+    epochs: Count = 6
     """Passes over the training data."""
     batch_size: Count = 64
     """Places of the text that are read side by side."""

@@ -68,7 +68,7 @@ def training_stream(
             random = np.random.default_rng([seed, epoch])
             yield from _blocks(part, batch_size, random, read, skip if epoch == first else 0)
 
-    stream = _dataset(batches, part, len(positions))
+    stream = _dataset(batches, part, len(positions), _rows(part, batch_size, read))
     if data.augment is not None and made is None:
         change = augmented(data.augment, seed)
         stream = stream.enumerate(positions.start).map(lambda step, block: (change(step, block[0]), *block[1:]))
@@ -91,7 +91,8 @@ def evaluation_stream(
         `Portion.of` gives it.
     """
     steps = steps_per_epoch(part, batch_size)
-    stream = _dataset(lambda: _blocks(part, batch_size, None, portion, 0), part, steps)
+    rows = _rows(part, batch_size, portion)
+    stream = _dataset(lambda: _blocks(part, batch_size, None, portion, 0), part, steps, rows)
     return _handed_out(stream, model, portion, keep=True)
 
 
@@ -194,9 +195,17 @@ def _blocks(
         yield own_rows(part, rows, start, stop), start, len(rows)
 
 
-def _dataset(blocks: Callable[[], Iterator[Block]], part: Split | Stream, steps: int) -> Any:
-    """A dataset of (batch, start, total), see `Block`."""
-    specs = signature(part)
+def _rows(part: Split | Stream, batch_size: int, portion: Portion | None) -> int | None:
+    """How many rows a stream's blocks have; None of other parts, whose last batch may be short."""
+    if not isinstance(part, Stream):
+        return None
+    start, stop = portion.rows(batch_size) if portion else (0, batch_size)
+    return stop - start
+
+
+def _dataset(blocks: Callable[[], Iterator[Block]], part: Split | Stream, steps: int, rows: int | None = None) -> Any:
+    """A dataset of (batch, start, total), see `Block`; carried states want to know how many rows a stream's have."""
+    specs = signature(part, rows)
     used = len(specs)
     counts = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64))
     stream = tf.data.Dataset.from_generator(
@@ -206,11 +215,12 @@ def _dataset(blocks: Callable[[], Iterator[Block]], part: Split | Stream, steps:
     return stream.apply(tf.data.experimental.assert_cardinality(steps))
 
 
-def signature(part: Split | Stream) -> tuple[Any, ...]:
+def signature(part: Split | Stream, rows: int | None = None) -> tuple[Any, ...]:
     """Says what a batch is made of.
 
     Args:
         part: The part of the data.
+        rows: How many rows each batch has, where they are all alike.
 
     Returns:
         `tf.TensorSpec`s of inputs by name, targets, and weights if there are any.
@@ -221,7 +231,7 @@ def signature(part: Split | Stream) -> tuple[Any, ...]:
     def spec(array: np.ndarray) -> tf.TensorSpec:
         # Sizes that no batch changes stay static: models need the size of the features.
         free = 2 if ragged and array.ndim > 1 else 1
-        return tf.TensorSpec([None] * min(free, array.ndim) + list(array.shape[free:]), array.dtype)
+        return tf.TensorSpec([rows, *[None] * (min(free, array.ndim) - 1), *array.shape[free:]], array.dtype)
 
     return (
         {name: spec(array) for name, array in inputs.items()},

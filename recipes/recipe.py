@@ -140,6 +140,11 @@ class RecipeConfig:
         """What others report for the task as it is set: stands beside our figure in RESULTS.md."""
         return self.REFERENCE
 
+    @property
+    def own_file(self) -> str | None:
+        """The user's file that is learned from; None where the data are published or generated."""
+        return None
+
     def solve(self, model: "keras.Model", data: "Data") -> "Row | None":
         """Fits a model whose weights have a closed form, in place of training by gradients.
 
@@ -253,8 +258,11 @@ def configure(recipe: R, overrides: Mapping[str, Any]) -> R:
     for name in overrides:
         if name not in types:
             raise UsageError(f"{recipe_name(type(recipe))} has no field {name!r}{near_match(name, types)}")
-    # JSON and many callers write a list where a field holds a tuple.
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in overrides.items()}
+    # JSON and many callers write a list where a field holds a tuple, and a path where it holds a file's name.
+    values = {
+        name: tuple(value) if isinstance(value, list) else str(value) if isinstance(value, Path) else value
+        for name, value in overrides.items()
+    }
     return dataclasses.replace(recipe, **values)
 
 

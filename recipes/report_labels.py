@@ -15,6 +15,9 @@ from recipes.report_figures import readable
 if TYPE_CHECKING:  # NumPy and Matplotlib load inside the functions: importing `recipes` must stay quick.
     import numpy as np
 
+MOST_CLASSES = 60
+"""So many rows and columns a confusion matrix shows at most."""
+
 
 def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> Markup:
     """How often each class was taken for each: a table, tinted by its share of the row, with each class's recall.
@@ -35,21 +38,27 @@ def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> Markup:
     if counts.shape != (len(labels), len(labels)):
         raise ValueError(f"confusion matrix of shape {counts.shape} does not fit {len(labels)} labels; it must be "
                          f"({len(labels)}, {len(labels)})")  # fmt: skip
-    heads = Markup("").join(Markup('<th scope="col"><span>{}</span></th>').format(label) for label in labels)
-    body = Markup("").join(_confusion_row(index, row, labels[index]) for index, row in enumerate(counts))
-    dense = " dense" if len(labels) > 16 else ""
+    # The page would grow with their square.
+    shown = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:MOST_CLASSES])
+    heads = Markup("").join(Markup('<th scope="col"><span>{}</span></th>').format(labels[index]) for index in shown)
+    body = Markup("").join(_confusion_row(index, counts[index], labels[index], shown) for index in shown)
+    caption = "Rows are the truth, columns the prediction."
+    if len(shown) < len(labels):
+        caption += f" Of the {len(labels):,} classes the {len(shown)} most frequent."
+    dense = " dense" if len(shown) > 16 else ""
     return Markup(
         '<div class="scroll" role="region" aria-label="Confusion matrix" tabindex="0"><table class="confusion{}">'
-        "<caption>Rows are the truth, columns the prediction.</caption><thead><tr><td></td>{}"
+        "<caption>{}</caption><thead><tr><td></td>{}"
         '<th scope="col" class="recall"><span>recall</span></th></tr></thead><tbody>{}</tbody></table></div>'
         '<p class="note">{}</p>'
-    ).format(dense, heads, body, _worst_confusion(counts, labels))
+    ).format(dense, caption, heads, body, _worst_confusion(counts, labels))
 
 
-def _confusion_row(index: int, row: np.ndarray, label: str) -> Markup:
+def _confusion_row(index: int, row: np.ndarray, label: str, shown: np.ndarray) -> Markup:
     total = row.sum()
     cells = []
-    for column, count in enumerate(row):
+    for column in shown:
+        count = row[column]
         # The root lifts one mistake in a hundred out of the paper's colour.
         share = math.sqrt(count / total) if total else 0.0
         kind = "hit" if column == index else "miss" if count else "none"

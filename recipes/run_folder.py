@@ -1,6 +1,7 @@
 """A run's folder: what stands where, and who may write into it."""
 
 import dataclasses
+import hashlib
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -100,6 +101,9 @@ def begin(
     if resume and folder.config.exists():
         return _continue(folder, name, overrides)
     if overwrite:
+        if recipe.own_file is not None and folder.config.exists():
+            # A broken line is found before the old run is gone.
+            recipe.load_data()
         _clear(folder)
     _start(folder, recipe)
     return recipe
@@ -214,6 +218,11 @@ def _continue(folder: RunFolder, name: str, overrides: Mapping[str, Any]) -> Rec
                 f"the run in {folder.path} has {field.name}={before}, not {now}: resume it without "
                 f"--{field.name.replace('_', '-')}, or start again with --overwrite"
             )
+    now, before = _digest(recipe), read_json(folder.config).get("file_sha256")
+    if now is not None and now != before:
+        raise RecipeError(
+            f"{recipe.own_file} has changed since the run in {folder.path} began: start again with --overwrite"
+        )
     clear_partials(folder.path)
     with naming("write", folder.checkpoints):
         folder.checkpoints.mkdir(exist_ok=True)
@@ -231,6 +240,14 @@ def _clear(folder: RunFolder) -> None:
                 entry.unlink()
 
 
+def _digest(recipe: RecipeConfig) -> str | None:
+    """Of the user's file as it is now."""
+    if recipe.own_file is None or not Path(recipe.own_file).is_file():  # what is wrong with it, the recipe says
+        return None
+    with naming("read", Path(recipe.own_file)), open(recipe.own_file, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _start(folder: RunFolder, recipe: RecipeConfig) -> None:
     with naming("write", folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -242,6 +259,7 @@ def _start(folder: RunFolder, recipe: RecipeConfig) -> None:
             "command": command_line(recipe, folder.path),
             "seed": recipe.seed,
             "fields": fields_of(recipe),
+            "file_sha256": _digest(recipe),
             "versions": versions(),
             "git_commit": git_commit(),
         },

@@ -129,7 +129,7 @@ def _begun(start: Callable[[], RecipeConfig], path: Path, team: Team, *, wait: b
         team.told(1)
         try:
             yield recipe
-        except RecipeError:
+        except Exception:
             # Found out only with the data at hand, such as a broken line or a model of another shape: there is nothing
             # to go on with, unless something was trained.
             folder = RunFolder(path)

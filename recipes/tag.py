@@ -28,6 +28,11 @@ class Tag(Tagger):
     column: Literal["upos", "xpos", "deprel", "feats", "lemma"] = "upos"
     """What is the tag in a CoNLL-U file."""
 
+    @property
+    def own_file(self) -> str | None:
+        """The user's file that is learned from."""
+        return self.conll
+
     def load_data(self) -> "Data":
         """Reads the file and splits it 80/10/10."""
         from recipes import tables, tagged_words, text
@@ -35,6 +40,9 @@ class Tag(Tagger):
         if self.conll is None:
             raise UsageError("tag needs a file: --conll FILE")
         sentences = tables.read_conllu(self.conll, self.column)
+        tags = {tag for sentence in sentences for tag in sentence.tags}
+        if len(tags) < 2:
+            raise UsageError(f"{self.conll}: every word has the tag {min(tags)!r}; give words with two tags at least")
         rows = text.split_rows([tuple(sentence.tokens) for sentence in sentences])
         if not all(rows.values()):
             raise UsageError(

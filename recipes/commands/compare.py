@@ -26,7 +26,9 @@ class Compare(OfRecipe):
 
         if not self.models:
             raise UsageError("which models? Name them with --models, such as --models sequence_classifier leaky_rnn")
-        given = {name: value for name, value in self.given().items() if name != "model"}
+        given = self.given()
+        if "model" in given:
+            raise UsageError(f"--model {given['model']} is one; name all that are compared with --models")
         entries = comparing.compare(self.name, self.models, out=self.out, preset=self.preset, quiet=self.json, **given)
         table = comparing.rows(entries)
         if self.json:

@@ -8,7 +8,7 @@ import tyro
 import recipes
 from recipes.commands.command import Command, print_json, print_table
 from recipes.commands.diagram import diagram
-from recipes.errors import UsageError
+from recipes.errors import RecipeError, UsageError
 from recipes.fields import describe, near_match
 from recipes.recipe import RECIPES, field_types
 
@@ -62,7 +62,7 @@ def _recipe(name: str) -> dict[str, Any]:
 def _facts(recipe: Any) -> dict[str, Any]:
     try:
         data = recipe.load_data()
-    except UsageError as error:  # it works on data of the user's own
+    except RecipeError as error:  # it works on data of the user's own, or what it works on is not at hand
         return {"data": str(error)}
     model = recipe.build_model(data)
     return {
