@@ -22,12 +22,12 @@ class Port:
 
 
 def unique_names(names: list[str]) -> list[str]:
-    """The names, repeated ones numbered: y, y -> y, y_1."""
+    """The names, repeated ones numbered: y, y -> y, y_1. No number makes a name that another one has already."""
     seen: set[str] = set()
     result = []
     for name in names:
         candidate, number = name, 0
-        while candidate in seen:
+        while candidate in seen or (number and candidate in names):
             number += 1
             candidate = f"{name}_{number}"
         seen.add(candidate)

@@ -80,7 +80,14 @@ class StreamingModel(keras.Model):  # type: ignore[misc]  # keras ships no types
 
     def initial_states(self, batch: int = 1) -> States:
         """The states before the first step, by name; each (batch, ...)."""
+        if tf.executing_eagerly():
+            self.read_first_states()
         return {spec.name: tf.constant(np.repeat(spec.initial[None], batch, axis=0)) for spec in self.plan.specs}
+
+    def read_first_states(self) -> None:
+        """Asks the layers anew how they begin: they may have learned it since, or been loaded."""
+        scope, _ = _run_on_zeros(self.plan, self.plan.hop)
+        self._plan = (dataclasses.replace(self.plan, specs=tuple(scope.specs)),)
 
     def call(self, inputs: Any, states: Mapping[str, Any] | None = None) -> tuple[Any, States]:
         """Runs one chunk.
@@ -147,6 +154,7 @@ def to_streaming(model: keras.Model, *, input_signature: Any = None) -> Streamin
         ExportError: The model's inputs are unknown, or none has a time axis.
     """
     if isinstance(model, StreamingModel):
+        model.read_first_states()
         return model
     traced = trace(model, saved_model.lowering(), input_signature)
     plan = Plan(traced, _streams(traced), _strides(model))

@@ -125,6 +125,8 @@ class TextGenerator:
         scores = found.get("scores", found["log_probabilities"])
         # (1, length), or (1, n_best, length) of a beam search
         rows = found["generated_ids"].reshape(-1, found["generated_ids"].shape[-1])
+        if max_tokens is not None and max_tokens > rows.shape[1]:
+            raise ArtifactError(f"{self._name} has room for {rows.shape[1]} tokens; max_tokens is {max_tokens}")
         lengths = found["lengths"].reshape(-1)
         return [
             Written(self._text(ids[:length]), float(score), tuple(map(int, ids[:length])))

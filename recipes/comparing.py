@@ -13,7 +13,7 @@ from recipes.console import Console
 from recipes.errors import Interrupted, RecipeError, UsageError, first_line
 from recipes.files import naming, write_json
 from recipes.recipe import RECIPES, RecipeConfig, configure, preset_fields, recipe_name
-from recipes.run_folder import command_line, default_folder
+from recipes.run_folder import command_line, default_folder, fields_of, stored_recipe
 
 COLOURS = ("accent", "second", "good", "bad", "ink", "muted")
 DASHES = ("-", "--", ":", "-.")
@@ -60,7 +60,8 @@ def compare(
         One entry a model, in their order. A model whose run failed says why; the others go on.
 
     Raises:
-        UsageError: An unknown recipe, model or field, a model twice, or a recipe whose model can't be chosen.
+        UsageError: An unknown recipe, model or field, a model twice, a recipe whose model can't be chosen, or a folder
+            that holds a comparison with other settings.
         RecipeError: All runs failed, or the page can't be written.
         Interrupted: Ctrl-C; says how to go on.
     """
@@ -71,6 +72,8 @@ def compare(
         raise UsageError(f"each model once, got {' '.join(models)}")
     recipe = configure(RECIPES[name](), {**preset_fields(name, preset), **fields})
     folder = Path(out) if out is not None else Path("runs") / f"compare-{name}"
+    for model in models:
+        _refuse_other_settings(recipe, model, folder / model)
     console = Console(quiet)
     entries = []
     for model in models:
@@ -126,6 +129,20 @@ def _row(entry: Entry, metrics: Sequence[str], files: Sequence[str]) -> dict[str
         row[f"{label} kB"] = measured[file]["bytes"] / 1000 if file in measured else None
         row[f"{label} ms"] = measured[file]["latency_ms_median"] if file in measured else None
     return row | {"failure": entry.failure or None}
+
+
+def _refuse_other_settings(recipe: RecipeConfig, model: str, folder: Path) -> None:
+    """A run that is there must be of this comparison: found out before any other is trained."""
+    try:
+        stored = fields_of(stored_recipe(folder))
+    except RecipeError:  # none is there, or it is damaged, which its own entry says
+        return
+    wanted = fields_of(recipe) | {"model": model}
+    if other := [name for name in wanted if stored.get(name) != wanted[name]]:
+        raise UsageError(
+            f"{folder} has {other[0]}={stored.get(other[0])}, not {wanted[other[0]]}: give the same settings, or "
+            "another folder with --out"
+        )
 
 
 def _run(name: str, model: str, folder: Path, quiet: bool, settings: dict[str, Any]) -> Entry:

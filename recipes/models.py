@@ -40,9 +40,11 @@ def build(
     except (KeyError, ValueError) as error:
         raise UsageError(f"{own}: {error.args[0]}") from error
     wanted = zoo.get_spec(usual)
-    # The recipe's fields may be those of the model that it uses when nothing is said, which has another shape.
-    models = {usual, getattr(type(recipe), "model", usual)} & set(zoo.list_models())
-    known = {field for model in models for field in zoo.get_spec(model).fields}
+    known = set(wanted.fields)
+    when_nothing_is_said = getattr(type(recipe), "model", usual)
+    if when_nothing_is_said in zoo.list_models() and zoo.get_spec(when_nothing_is_said).shape is not wanted.shape:
+        # A recipe for models of two shapes: its fields are those of the other shape's.
+        known |= set(zoo.get_spec(when_nothing_is_said).fields)
     settings = {field.name: field.default for field in dataclasses.fields(recipe) if field.name in known}
     changed = [setting for setting, default in settings.items() if getattr(recipe, setting) != default]
     if strange := [setting for setting in changed if setting not in spec.fields]:

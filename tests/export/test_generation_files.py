@@ -182,8 +182,7 @@ def test_the_loop_ends_with_its_rows(tmp_path: Path) -> None:
 
 
 CLIENT = """
-import json, sys
-import export
+import json, sys, export
 found = {}
 for path in sys.argv[1:]:
     write = export.TextGenerator(path)
@@ -214,8 +213,8 @@ def test_a_beam_gives_several_texts(written: Any) -> None:
     assert best.score >= second.score
     assert best.text != second.text
     assert write("the sea is deep") == best.text
-    source = np.array([[3, 4, 5, 6]], "int32")
-    expected = generator_of("attention", "beam")({"encoder_token_ids": source, "max_tokens": LIMITS[:1]})
+    source = {"encoder_token_ids": np.array([[3, 4, 5, 6]], "int32")}
+    expected = generator_of("attention", "beam")({**source, "max_tokens": LIMITS[:1]})
     assert best.score == pytest.approx(float(expected["scores"][0, 0]), abs=1e-4)
 
 
@@ -228,6 +227,8 @@ def test_a_picture_in_text_out(written: Any) -> None:
     assert write(**{name: picture}, max_tokens=4) == " ".join(WORDS[i] for i in ids if i != END)
     with pytest.raises(export.ArtifactError, match=f"needs input '{name}'"):
         write()
+    with pytest.raises(export.ArtifactError, match=r"has room for .* tokens; max_tokens is 500"):
+        write(**{name: picture}, max_tokens=500)
 
 
 def test_the_command_writes(written: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

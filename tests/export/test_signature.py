@@ -161,3 +161,9 @@ def test_a_fixed_batch_meets_every_kind_of_padding(batch: int, cases: int) -> No
     assert (~masks).all(axis=1).any()
     assert (~masks[:, 0] & masks[:, -1]).any()
     assert (masks[:, 0] & ~masks[:, -1]).any()
+
+
+def test_no_number_takes_the_name_of_another_output() -> None:
+    """A layer `gru_1` keeps its name beside the two outputs of a layer `gru`."""
+    assert unique_names(["gru", "gru", "gru_1", "gru"]) == ["gru", "gru_2", "gru_1", "gru_3"]
+    assert unique_names(["y", "y", "x"]) == ["y", "y_1", "x"]

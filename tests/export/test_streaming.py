@@ -146,3 +146,28 @@ def test_a_layer_with_a_memory_of_its_own_must_be_right() -> None:
 
     with pytest.raises(export.NotCausalError, match="forgetful"):
         export.to_streaming(model_of(lambda x: L.Dense(2)(Forgetful(name="forgetful")(x))))
+
+
+@keras.saving.register_keras_serializable(package="seqzoo_tests")
+class LearnedStart(L.GRU):
+    """Learns the state that it begins with."""
+
+    def build(self, shape):
+        super().build(shape)
+        self.start = self.add_weight(shape=(self.units,), initializer="zeros", name="start")
+
+    def get_initial_state(self, batch_size=None):
+        return [keras.ops.tile(self.start[None], [batch_size, 1])]
+
+
+def test_first_states_that_are_learned_later(tmp_path):
+    model = model_of(lambda x: LearnedStart(4, return_sequences=True, name="gru")(x))
+    step = export.to_streaming(model)
+    x = np.random.default_rng(0).normal(size=(1, 6, *model.input_shape[2:])).astype("float32")
+    for value in (0.5, -2.0):
+        model.get_layer("gru").start.assign(np.full(4, value))
+        step.save(tmp_path / "step.keras")
+        loaded = keras.saving.load_model(tmp_path / "step.keras")
+        for each in (step, loaded, export.to_streaming(loaded)):
+            outputs, _ = each(x, each.initial_states(1))
+            np.testing.assert_allclose(keras.tree.flatten(outputs)[0], model(x), atol=1e-6)

@@ -226,3 +226,19 @@ def test_what_rounding_alone_moves_is_told_and_all_else_still_counts(tmp_path: P
     assert "batch 1, time 546 (" in str(artifact.report)
     layer.set_weights([0.1 * kernel, 0.8 * recurrent, bias + 1e-3])
     assert any("batch 2, time 7" in miss for miss in export.verify(model, artifact).misses)
+
+
+def test_forbidden_tokens_are_no_miss_and_others_are(tmp_path: Path) -> None:
+    """Logits of -inf on purpose stand where the model has them, and the rest is compared."""
+
+    def model_of(scores: list[float]) -> keras.Model:
+        keras.utils.set_random_seed(0)
+        x = keras.Input((None, 3), name="x")
+        logits = L.Dense(3)(L.GRU(4, return_sequences=True)(x))
+        return keras.Model(x, L.Lambda(lambda y: y + np.array(scores, "float32"), name="y")(logits))
+
+    model = model_of([-np.inf, 0.0, 0.0])
+    for fmt in ("onnx", "tflite"):
+        path = export.export_model(model, tmp_path, format=fmt).path
+        assert not export.verify(model_of([-np.inf, 0.0, 0.1]), path).passed
+        assert not export.verify(model_of([0.0, -np.inf, 0.0]), path).passed

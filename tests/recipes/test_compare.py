@@ -41,6 +41,8 @@ def test_the_same_command_keeps_what_was_run(compared):
     again = comparing.compare("digits", MODELS, out=folder, quiet=True, **SMALL)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("model.keras")} == before
     assert comparing.rows(again) == comparing.rows(entries)
+    with pytest.raises(UsageError, match="has epochs=1, not 2: give the same settings, or another folder with --out"):
+        comparing.compare("digits", MODELS, out=folder, quiet=True, **{**SMALL, "epochs": 2})
 
 
 def test_a_model_that_fails_says_why_and_the_others_go_on(compared, tmp_path, monkeypatch):
