@@ -97,7 +97,7 @@ def test_a_signature_by_keyword() -> None:
 
 
 def test_repeated_and_unspeakable_names() -> None:
-    assert unique_names(["y", "y", "y_1", "y"]) == ["y", "y_1", "y_1_1", "y_2"]
+    assert unique_names(["y", "y", "y_1", "y"]) == ["y", "y_2", "y_1", "y_3"]
     found = identifiers(["a b", "a-b", "1st", "class", "self", "ü"])
     assert len(set(found)) == 6
     assert all(name.isidentifier() for name in found)
