@@ -48,9 +48,9 @@ def _port(port: Port, name: str, axes: tuple[str | int, ...]) -> dict[str, Any]:
     return {"name": name, "dtype": port.dtype, "axes": list(axes)}
 
 
-_LATER = frozenset(
-    "precision stream left_in_float drift target bytes sha256 arena_bytes ops code tensors resolver model".split()  # noqa: SIM905
-)
+# What is written into an entry, or into the file beside the metadata, after this.
+_WRITTEN = ("model", "precision", "stream", "left_in_float", "drift", "target", "bytes", "sha256")
+_WRITTEN_OF_MICRO = ("arena_bytes", "ops", "code", "tensors", "resolver")
 
 
 def with_metadata(entry: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def with_metadata(entry: dict[str, Any], metadata: Mapping[str, Any]) -> dict[st
         ExportError: It is not plain JSON, or takes a name that the entry needs itself.
     """
     for key in metadata:
-        if key in entry or key in _LATER:
+        if key in (*entry, *_WRITTEN, *_WRITTEN_OF_MICRO):
             raise ExportError(f"metadata {key!r} is a word of the manifest's own; call it something else")
     try:
         text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)

@@ -83,9 +83,8 @@ def _newest_opset() -> int:
     """The newest opset that the installed onnxruntime loads: onnx knows later ones, which are not released."""
     import onnxruntime
 
-    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "probe", [value], [value])
-    graph.output[0].name = "y"
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "probe", [x], [y])
     for opset in range(onnx.defs.onnx_opset_version(), _TF2ONNX_OPSET, -1):
         probe = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8)
         try:
