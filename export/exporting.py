@@ -65,9 +65,9 @@ def export_model(
 ) -> Artifact:
     """Writes a Keras model with recurrent layers as a file that runs elsewhere, and proves that it does the same.
 
-    Batch and time stay dynamic wherever the model leaves them open. Stateful layers start each call from zeros; layers
-    in half precision compute in float32. `manifest.json` beside the artifact says how to use it. The artifact appears
-    only when it is whole and verified.
+    Batch and time stay dynamic wherever the model leaves them open. Stateful layers start each call from their
+    cells' initial states; layers in half precision compute in float32. `manifest.json` beside the artifact says how
+    to use it. The artifact appears only when it is whole and verified.
 
     Args:
         model: Any Keras 3 model: functional, Sequential or subclassed.

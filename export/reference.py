@@ -1,7 +1,6 @@
 """The Keras model as the judge: a function of named arrays, like a runtime."""
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,8 +15,9 @@ from export.quality import check_names
 from export.signature import Signature, output_names
 
 # Called eagerly, Keras runs a loop's steps one by one in Python: seconds a call. The same Keras code as a graph takes
-# milliseconds, but a graph can differ (keras.layers.TimeDistributed gives one step on a dynamic time axis): a graph is
-# believed only after it agreed with the eager call this many times.
+# milliseconds, but a graph can differ: it is believed only after it agreed with the eager call this many times.
+# keras.layers.TimeDistributed, of which a graph keeps one step on a dynamic time axis, is folded in it: a model that
+# takes the largest of all steps, say, could agree by chance.
 _CHECKS = 2
 
 
@@ -34,7 +34,7 @@ class Reference:
         self._signature = signature
         self._checks = _CHECKS
         self._checked: set[tuple[tuple[int, ...], ...]] = set()
-        self._graphs = [self._traced(contextlib.nullcontext), self._traced(time_folded)]
+        self._graph = self._traced()
 
     def __call__(self, inputs: Mapping[str, Any]) -> Arrays:
         """The model's outputs, by name.
@@ -45,12 +45,11 @@ class Reference:
         check_names(inputs, self._signature.inputs)
         self._check_shapes(inputs)
         arrays = [tf.constant(inputs[port.name]) for port in self._signature.inputs]
-        if self._graphs and not self._checks:
-            return _arrays(self._graphs[0](*arrays))
+        if self._graph and not self._checks:
+            return _arrays(self._graph(*arrays))
         expected = _arrays(self._call(arrays))
-        while self._graphs and not _agrees(self._graphs[0], arrays, expected):
-            self._graphs.pop(0)
-            self._checks = _CHECKS
+        if self._graph and not _agrees(self._graph, arrays, expected):
+            self._graph = None
         self._checks = max(0, self._checks - 1)
         return expected
 
@@ -79,13 +78,13 @@ class Reference:
             outputs = self._model(*args, **kwargs, training=False)
         return dict(zip(output_names(self._model, outputs), keras.tree.flatten(outputs), strict=True))
 
-    def _traced(self, context: Callable[[], contextlib.AbstractContextManager[None]]) -> Any:
+    def _traced(self) -> Any:
         ports = self._signature.inputs
         names = identifiers([port.name for port in ports])
         specs = [tf.TensorSpec(port.shape, port.dtype, name) for port, name in zip(ports, names, strict=True)]
 
         def call(*tensors: Any) -> dict[str, Any]:
-            with context():
+            with time_folded():
                 return self._call(tensors)
 
         return tf.function(call, autograph=False, input_signature=specs)

@@ -66,8 +66,11 @@ class Sample:
         """Keras's own answer, eagerly."""
         for layer in self.model._flatten_layers():
             if getattr(layer, "stateful", False) and getattr(layer, "states", None) is not None:
-                for state in keras.tree.flatten(layer.states):  # Keras's reset_state() fails on stacked cells
-                    state.assign(keras.ops.zeros_like(state))
+                states = keras.tree.flatten(layer.states)
+                # Keras's reset_state() fails on stacked cells, and sets zeros where a cell starts from something else.
+                starts = keras.tree.flatten(layer.get_initial_state(states[0].shape[0]))
+                for state, start in zip(states, starts, strict=True):
+                    state.assign(start)
         return self.model(self.pack([arrays[feed.name] for feed in self.feeds]), training=training)
 
 

@@ -211,6 +211,17 @@ def test_a_choice_that_rounding_decides_is_no_miss_and_said(fmt: str, tmp_path: 
     assert any(miss.startswith("output 'choice'") for miss in report.misses)
 
 
+def test_the_judge_is_not_a_graph_that_agreed_by_chance(tmp_path: Path) -> None:
+    x = keras.Input((None, 2), name="x")
+    places = keras.ops.cumsum(keras.ops.ones_like(x[..., :1]), axis=1)
+    # The first of a few steps is the largest; TimeDistributed in a plain graph has no other.
+    each = L.TimeDistributed(L.Activation("linear"))(keras.ops.abs(places - 40.0))
+    model = keras.Model(x, L.GlobalMaxPooling1D(name="y")(each))
+    report = export.export_model(model, tmp_path, format="onnx").report
+    assert report.passed
+    assert not report.skipped
+
+
 def test_what_rounding_alone_moves_is_told_and_all_else_still_counts(tmp_path: Path) -> None:
     """A recurrence so strong that its states are chaos: after some hundred steps no two computations agree."""
     x = keras.Input((None, 3), name="x")
