@@ -78,6 +78,10 @@ class Chaos(RecipeConfig):
         """What others report for the task."""
         return self.REFERENCES.get(self.task, "")
 
+    def idle(self) -> dict[str, str]:
+        """The place of the data where they are generated."""
+        return {} if self.task == "santa_fe" else {"data_dir": f"on {self.task}, which is generated"}
+
     def load_data(self) -> "Data":
         """Makes one series to fit on, and trials to validate and to test: heard, then to be continued."""
         from recipes.data import Data, Split

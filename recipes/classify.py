@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from recipes import text_classification
 from recipes.errors import UsageError
@@ -28,6 +28,8 @@ class Classify(TextClassifier):
     same shares; the split is the same for every seed.
     """
 
+    OWN_FILE: ClassVar = "csv"
+
     epochs: Count = 10
     """Passes over the training data."""
     batch_size: Count = 32
@@ -40,11 +42,6 @@ class Classify(TextClassifier):
     """The column that holds the texts."""
     label: str = "label"
     """The column that holds the classes, numbers or names."""
-
-    @property
-    def own_file(self) -> str | None:
-        """The user's file that is learned from."""
-        return self.csv
 
     def load_data(self) -> "Data":
         """Reads the file and splits it 80/10/10."""

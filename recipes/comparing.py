@@ -11,9 +11,11 @@ import recipes
 from recipes import report
 from recipes.console import Console
 from recipes.errors import Interrupted, RecipeError, UsageError, first_line
-from recipes.files import naming, write_json
-from recipes.recipe import RECIPES, RecipeConfig, configure, preset_fields, recipe_name
-from recipes.run_folder import command_line, default_folder, fields_of, stored_recipe
+from recipes.files import naming, read_json, write_json
+from recipes.recipe import RECIPES, RecipeConfig, configure, recipe_name
+from recipes.resuming import difference
+from recipes.run_folder import RunFolder, command_line, default_folder, stored_recipe
+from recipes.settings import preset_fields, refuse_idle
 
 COLOURS = ("accent", "second", "good", "bad", "ink", "muted")
 DASHES = ("-", "--", ":", "-.")
@@ -71,6 +73,7 @@ def compare(
     if len(set(models)) < len(models):
         raise UsageError(f"each model once, got {' '.join(models)}")
     recipe = configure(RECIPES[name](), {**preset_fields(name, preset), **fields})
+    refuse_idle(recipe, fields)
     folder = Path(out) if out is not None else Path("runs") / f"compare-{name}"
     for model in models:
         _refuse_other_settings(recipe, model, folder / model)
@@ -115,7 +118,7 @@ def rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 def _command(recipe: RecipeConfig, models: Sequence[str], folder: Path) -> str:
     name = recipe_name(type(recipe))
     settings = command_line(recipe, default_folder(name)).removeprefix(f"seqzoo run {name}")
-    return f"seqzoo compare {name} --models {' '.join(models)}{settings} --out {shlex.quote(str(folder))}"
+    return f"seqzoo compare {name} --models {shlex.join(models)}{settings} --out {shlex.quote(str(folder))}"
 
 
 def _row(entry: Entry, metrics: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
@@ -134,15 +137,13 @@ def _row(entry: Entry, metrics: Sequence[str], files: Sequence[str]) -> dict[str
 def _refuse_other_settings(recipe: RecipeConfig, model: str, folder: Path) -> None:
     """A run that is there must be of this comparison: found out before any other is trained."""
     try:
-        stored = fields_of(stored_recipe(folder))
+        stored = stored_recipe(folder)
     except RecipeError:  # none is there, or it is damaged, which its own entry says
         return
-    wanted = fields_of(recipe) | {"model": model}
-    if other := [name for name in wanted if stored.get(name) != wanted[name]]:
-        raise UsageError(
-            f"{folder} has {other[0]}={stored.get(other[0])}, not {wanted[other[0]]}: give the same settings, or "
-            "another folder with --out"
-        )
+    wanted = configure(recipe, {"model": model})
+    _, other = difference(stored, wanted, read_json(RunFolder(folder).config).get("file_sha256"))
+    if other:
+        raise UsageError(f"{folder} has {other}: give the same settings, or another folder with --out")
 
 
 def _run(name: str, model: str, folder: Path, quiet: bool, settings: dict[str, Any]) -> Entry:

@@ -23,8 +23,8 @@ from tensorflow.python.ops import script_ops
 from recipes import pipelines
 from recipes.data import Batch, Data, Stream
 from recipes.errors import RecipeError, UsageError
-from recipes.recipe import RECIPES, RecipeConfig, configure, recipe_name
-from recipes.run_folder import fields_of
+from recipes.recipe import RecipeConfig
+from recipes.settings import content_of, recipe_of
 
 CALL = "seqzoo_batch"
 """The name that the Python call has in every process."""
@@ -129,7 +129,7 @@ def _answer(request: bytes, position: np.ndarray) -> list[np.ndarray]:
 @functools.lru_cache(maxsize=2)
 def _maker(request: bytes) -> Callable[[int], Batch]:
     content = json.loads(request)
-    recipe = configure(RECIPES[content["recipe"]](), content["fields"])
+    recipe = recipe_of(content)
     return _batches(recipe, recipe.load_data())
 
 
@@ -212,7 +212,7 @@ def _served(recipe: RecipeConfig, data: Data, positions: range, service: str, au
     rows = recipe.batch_size if isinstance(data.train, Stream) else None
     signature = pipelines.signature(data.train, rows)
     flat = tf.nest.flatten(signature)
-    request = json.dumps({"recipe": recipe_name(type(recipe)), "fields": fields_of(recipe)}).encode()
+    request = json.dumps(content_of(recipe)).encode()
 
     def make(position: Any) -> tuple[Any, Any]:
         arrays = tf.raw_ops.PyFunc(input=[request, position], token=CALL, Tout=[spec.dtype for spec in flat])

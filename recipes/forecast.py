@@ -66,6 +66,8 @@ class Forecast(RecipeConfig):
         "ETTh1, 24 steps: LSTMa MSE 0.114, MAE 0.272; DeepAR 0.107, 0.280 (Zhou et al. 2021, univariate)"
     )
 
+    OWN_FILE: ClassVar = "csv"
+
     epochs: Count = 8
     """Passes over the training data."""
     batch_size: Count = 128
@@ -107,10 +109,11 @@ class Forecast(RecipeConfig):
         published = self.csv is None and self.series == "etth1" and self._horizon == SERIES["etth1"].horizon
         return self.REFERENCE if published else ""
 
-    @property
-    def own_file(self) -> str | None:
-        """The user's file that is learned from."""
-        return self.csv
+    def idle(self) -> dict[str, str]:
+        """What is a file's beside a known series, and the other way round."""
+        if self.csv is not None:
+            return dict.fromkeys(("series", "data_dir"), "beside --csv")
+        return dict.fromkeys(("target", "time", "fill_gaps"), "without a file of yours; name it with --csv")
 
     def load_data(self) -> "Data":
         """Cuts the series into windows; what is forecast in a part lies in that part, all of it."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from recipes import language_models
 from recipes.errors import UsageError
@@ -31,6 +31,8 @@ class LanguageModel(LanguageModelConfig):
     part has once only counts as unknown.
     """
 
+    OWN_FILE: ClassVar = "text"
+
     text: str | None = None
     """The text, a file in UTF-8 (.gz too)."""
     tokens: Literal["characters", "words"] = "characters"
@@ -41,11 +43,6 @@ class LanguageModel(LanguageModelConfig):
     """Step size of Adam at the start."""
     dropout: Dropout = 0.2
     """Share of what each layer reads that is dropped in training."""
-
-    @property
-    def own_file(self) -> str | None:
-        """The user's file that is learned from."""
-        return self.text
 
     def load_data(self) -> "Data":
         """Reads the file and cuts it at ends of lines."""

@@ -90,6 +90,15 @@ class MemoryTasks(RecipeConfig):
         """What others report for the task."""
         return self.REFERENCES.get(self.task, "")
 
+    def idle(self) -> dict[str, str]:
+        """The width where the number of weights settles it, and what only some tasks have."""
+        idle = {}
+        if self.parameters is not None:
+            idle["units"] = "beside --parameters, which settles them"
+        if self.task != "copy":
+            idle["bits"] = f"on {self.task}; they are of copy"
+        return idle
+
     def load_data(self) -> "Data":
         """Generates the sequences; of a waveform there is but one, which is learned by heart."""
         from recipes.data import Data

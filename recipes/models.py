@@ -32,7 +32,7 @@ def build(
 
     Raises:
         UsageError: There is no such model, it is of another shape, lacks an input or output that the recipe has, or has
-            one that the recipe does not know, has no field for a setting that was changed, or refuses a value.
+            one that the recipe does not know, has no field for a setting that was given, or refuses a value.
     """
     own = recipe_name(type(recipe))
     try:
@@ -45,9 +45,9 @@ def build(
     if when_nothing_is_said in zoo.list_models() and zoo.get_spec(when_nothing_is_said).shape is not wanted.shape:
         # A recipe for models of two shapes: its fields are those of the other shape's.
         known |= set(zoo.get_spec(when_nothing_is_said).fields)
-    settings = {field.name: field.default for field in dataclasses.fields(recipe) if field.name in known}
-    changed = [setting for setting, default in settings.items() if getattr(recipe, setting) != default]
-    if strange := [setting for setting in changed if setting not in spec.fields]:
+    settings = [field.name for field in dataclasses.fields(recipe) if field.name in known]
+    given = recipe.given
+    if strange := [setting for setting in settings if setting in given and setting not in spec.fields]:
         raise UsageError(f"{own}: {name} has no {strange[0]}; leave out --{strange[0].replace('_', '-')}")
     if why := _misfit(spec, wanted, task, also):
         others = zoo.list_models(shape=str(wanted.shape))
@@ -55,8 +55,8 @@ def build(
         raise UsageError(f"{own} can't use {name}: it {why}; choose from {fitting}")
     fields = dict(task)
     for setting in settings:
-        # What nobody changed is left to another builder's own default.
-        if setting in spec.fields and setting not in fields and (name == usual or setting in changed):
+        # What nobody gave is left to another builder's own default.
+        if setting in spec.fields and setting not in fields and (name == usual or setting in given):
             fields[setting] = suited(name, spec.fields[setting], getattr(recipe, setting))
     try:
         return zoo.create_model(name, **fields)

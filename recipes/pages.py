@@ -9,7 +9,8 @@ from recipes.checkpoints import Progress
 from recipes.data import Data
 from recipes.files import naming, read_json
 from recipes.recipe import RecipeConfig, Verdict, recipe_name
-from recipes.run_folder import RunFolder, command_line, fields_of
+from recipes.run_folder import RunFolder, command_line
+from recipes.settings import fields_of
 
 
 def write(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -101,6 +101,8 @@ class RecipeConfig:
     """Name -> settings that go together, such as those of a run that wants a GPU."""
     REFERENCE: ClassVar[str] = ""
     """What others report for the recipe's task, and where."""
+    OWN_FILE: ClassVar[str] = ""
+    """The field that names a file of the user's to learn from."""
 
     epochs: Count = 20
     """Passes over the training data."""
@@ -143,7 +145,17 @@ class RecipeConfig:
     @property
     def own_file(self) -> str | None:
         """The user's file that is learned from; None where the data are published or generated."""
-        return None
+        return getattr(self, self.OWN_FILE) if self.OWN_FILE else None
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The fields that somebody has set, be it to their defaults."""
+        changed = {field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default}
+        return self.__dict__.get("_given", frozenset()) | changed
+
+    def idle(self) -> dict[str, str]:
+        """Says which settings have no effect as the others are: field -> why, such as "beside --csv"."""
+        return {}
 
     def solve(self, model: "keras.Model", data: "Data") -> "Row | None":
         """Fits a model whose weights have a closed form, in place of training by gradients.
@@ -241,12 +253,13 @@ def field_types(recipe: type[RecipeConfig]) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(recipe)}
 
 
-def configure(recipe: R, overrides: Mapping[str, Any]) -> R:
+def configure(recipe: R, overrides: Mapping[str, Any], given: Collection[str] | None = None) -> R:
     """Makes a variant of a recipe.
 
     Args:
         recipe: Where the other fields' values come from.
         overrides: Field name -> value.
+        given: Which of them count as given by the user, even at their defaults; None: all.
 
     Returns:
         A checked recipe.
@@ -263,26 +276,7 @@ def configure(recipe: R, overrides: Mapping[str, Any]) -> R:
         name: tuple(value) if isinstance(value, list) else str(value) if isinstance(value, Path) else value
         for name, value in overrides.items()
     }
-    return dataclasses.replace(recipe, **values)
-
-
-def preset_fields(name: str, preset: str | None) -> Mapping[str, Any]:
-    """Looks up settings that go together.
-
-    Args:
-        name: The recipe's name.
-        preset: The preset's; None for the defaults.
-
-    Returns:
-        Field name -> value.
-
-    Raises:
-        UsageError: The recipe has no such preset.
-    """
-    if preset is None:
-        return {}
-    presets = RECIPES[name].PRESETS
-    if preset not in presets:
-        there_is = near_match(preset, presets) if presets else "; it has none"
-        raise UsageError(f"{name} has no preset {preset!r}{there_is}")
-    return presets[preset]
+    made = dataclasses.replace(recipe, **values)
+    # No field: what is a field is a setting. Whoever makes a variant otherwise loses no more than the defaults given.
+    object.__setattr__(made, "_given", recipe.given.union(overrides if given is None else given))
+    return made

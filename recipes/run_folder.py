@@ -1,7 +1,6 @@
 """A run's folder: what stands where, and who may write into it."""
 
 import dataclasses
-import hashlib
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ from typing import Any
 from recipes.errors import RecipeError, UsageError
 from recipes.fields import near_match
 from recipes.files import PARTIAL, clear_partials, naming, read_json, write_json
-from recipes.recipe import RECIPES, RecipeConfig, configure, preset_fields, recipe_name
+from recipes.recipe import RECIPES, RecipeConfig, configure, recipe_name
+from recipes.resuming import difference, file_digest
+from recipes.settings import content_of, preset_fields, recipe_of, refuse_idle
 from recipes.versions import git_commit, versions
 
 
@@ -95,11 +96,11 @@ def begin(
     if resume and overwrite:
         raise UsageError("--resume goes on with a run, --overwrite throws it away: give one of them")
     recipe = configured(name, overrides, preset)
-    overrides = {**preset_fields(name, preset), **overrides}
     folder = RunFolder(path)
     _admit(folder, resume=resume, overwrite=overwrite)
     if resume and folder.config.exists():
-        return _continue(folder, name, overrides)
+        return _continue(folder, name, {**preset_fields(name, preset), **overrides})
+    refuse_idle(recipe, overrides)
     if overwrite:
         if recipe.own_file is not None and folder.config.exists():
             # A broken line is found before the old run is gone.
@@ -145,19 +146,13 @@ def stored_recipe(path: Path) -> RecipeConfig:
         raise RecipeError(f"{path} is no run's folder: it has no config.json")
     content = read_json(folder.config)
     try:
-        return configure(RECIPES[content["recipe"]](), content["fields"])
+        return recipe_of(content)
     except (KeyError, TypeError, AttributeError, UsageError) as error:
         raise RecipeError(f"{folder.config} was written by another version: {error}") from error
 
 
-def fields_of(recipe: RecipeConfig) -> dict[str, Any]:
-    """A recipe's fields as JSON holds them: tuples as lists."""
-    fields = dataclasses.asdict(recipe)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-
-
 def command_line(recipe: RecipeConfig, path: Path) -> str:
-    """The command that makes a run, its defaults left out.
+    """The command that makes a run, the defaults that nobody gave left out.
 
     Args:
         recipe: With its settings.
@@ -167,10 +162,11 @@ def command_line(recipe: RecipeConfig, path: Path) -> str:
         Such as `"seqzoo run digits --epochs 5 --units 64 64"`.
     """
     name = recipe_name(type(recipe))
-    defaults = {field.name: field.default for field in dataclasses.fields(recipe)}
-    changed = {field: getattr(recipe, field) for field in defaults if getattr(recipe, field) != defaults[field]}
+    given = {
+        field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe) if field.name in recipe.given
+    }
     place = ["--out", str(path)] if path != default_folder(name) else []
-    return shlex.join(["seqzoo", "run", name, *option_words(changed), *place])
+    return shlex.join(["seqzoo", "run", name, *option_words(given), *place])
 
 
 def option_words(fields: Mapping[str, Any]) -> list[str]:
@@ -210,23 +206,23 @@ def _continue(folder: RunFolder, name: str, overrides: Mapping[str, Any]) -> Rec
     recipe = stored_recipe(folder.path)
     if recipe_name(type(recipe)) != name:
         raise RecipeError(f"{folder.path} holds a run of {recipe_name(type(recipe))!r}, not of {name!r}")
-    wanted = configure(recipe, overrides)
-    for field in dataclasses.fields(recipe):
-        before, now = getattr(recipe, field.name), getattr(wanted, field.name)
-        if before != now:
-            raise RecipeError(
-                f"the run in {folder.path} has {field.name}={before}, not {now}: resume it without "
-                f"--{field.name.replace('_', '-')}, or start again with --overwrite"
-            )
-    now, before = _digest(recipe), read_json(folder.config).get("file_sha256")
-    if now is not None and now != before:
+    wanted, digest = configure(recipe, overrides), read_json(folder.config).get("file_sha256")
+    field, other = difference(recipe, wanted, digest)
+    if field:
         raise RecipeError(
-            f"{recipe.own_file} has changed since the run in {folder.path} began: start again with --overwrite"
+            f"the run in {folder.path} has {other}: resume it without --{field.replace('_', '-')}, or start again with "
+            "--overwrite"
+        )
+    now = file_digest(wanted)
+    if now is not None and now != digest:
+        raise RecipeError(
+            f"{wanted.own_file} has changed since the run in {folder.path} began: start again with --overwrite"
         )
     clear_partials(folder.path)
     with naming("write", folder.checkpoints):
         folder.checkpoints.mkdir(exist_ok=True)
-    return recipe
+    # Its file where it was found this time.
+    return wanted
 
 
 def _clear(folder: RunFolder) -> None:
@@ -240,14 +236,6 @@ def _clear(folder: RunFolder) -> None:
                 entry.unlink()
 
 
-def _digest(recipe: RecipeConfig) -> str | None:
-    """Of the user's file as it is now."""
-    if recipe.own_file is None or not Path(recipe.own_file).is_file():  # what is wrong with it, the recipe says
-        return None
-    with naming("read", Path(recipe.own_file)), open(recipe.own_file, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _start(folder: RunFolder, recipe: RecipeConfig) -> None:
     with naming("write", folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -255,11 +243,10 @@ def _start(folder: RunFolder, recipe: RecipeConfig) -> None:
     write_json(
         folder.config,
         {
-            "recipe": recipe_name(type(recipe)),
             "command": command_line(recipe, folder.path),
             "seed": recipe.seed,
-            "fields": fields_of(recipe),
-            "file_sha256": _digest(recipe),
+            **content_of(recipe),
+            "file_sha256": file_digest(recipe),
             "versions": versions(),
             "git_commit": git_commit(),
         },

@@ -9,10 +9,11 @@ from typing import Any
 
 from recipes.errors import RecipeError, UsageError
 from recipes.files import naming, read_json, write_json
-from recipes.recipe import RecipeConfig, recipe_name
-from recipes.run_folder import fields_of
+from recipes.recipe import RecipeConfig
+from recipes.resuming import difference
 from recipes.search_space import Space
 from recipes.searcher import Address
+from recipes.settings import content_of, recipe_of
 from recipes.trials import Goal
 
 SETTINGS = "search.json"
@@ -89,8 +90,7 @@ def settings(recipe: RecipeConfig, space: Space, goal: Goal, method: str, trials
         What `search.json` holds.
     """
     return {
-        "recipe": recipe_name(type(recipe)),
-        "fields": fields_of(recipe),
+        **content_of(recipe),
         "space": {name: dataclasses.asdict(search) for name, search in space.items()},
         "goal": dataclasses.asdict(goal),
         "method": method,
@@ -119,12 +119,18 @@ def admit(folder: Path, settings: Mapping[str, Any]) -> None:
         write_json(file, settings)
         return
     before, now = read_json(file), json.loads(json.dumps(settings))
-    for name, value in now.items():
-        if before.get(name) != value:
-            raise UsageError(
-                f"the search in {folder} has {name} {short(before.get(name))}, not {short(value)}: go on with the "
-                "same settings, or name another folder"
-            )
+    others = [
+        f"{name} {short(before.get(name))}, not {short(value)}"
+        for name, value in now.items()
+        if before.get(name) != value and name not in ("fields", "given")
+    ]
+    if not others:
+        _, field = difference(recipe_of(before), recipe_of(now))
+        others = [field] if field else []
+    if others:
+        raise UsageError(
+            f"the search in {folder} has {others[0]}: go on with the same settings, or name another folder"
+        )
 
 
 def short(value: Any) -> str:

@@ -112,7 +112,7 @@ def read_text(path: str | Path) -> str:
     return text
 
 
-def read_conllu(path: str | Path, column: str = "upos") -> list[Sentence]:
+def read_conllu(path: str | Path, column: str | None = None) -> list[Sentence]:
     """Reads tagged sentences.
 
     Two forms: CoNLL-U, ten columns with a tab between them, of which ranges (`1-2`) and empty words (`8.1`) are passed
@@ -121,22 +121,24 @@ def read_conllu(path: str | Path, column: str = "upos") -> list[Sentence]:
 
     Args:
         path: The file, UTF-8.
-        column: What is the tag in CoNLL-U: one of `TAGS`.
+        column: What is the tag in CoNLL-U: one of `TAGS`; `upos` where nobody says.
 
     Returns:
         The sentences, in their order.
 
     Raises:
-        UsageError: There is no such column.
+        UsageError: There is no such column, or the file is no CoNLL-U.
         RecipeError: The file cannot be read or has a malformed line; names it.
     """
-    if column not in TAGS:
+    if column is not None and column not in TAGS:
         raise UsageError(f"CoNLL-U has no column {column!r} to learn{near_match(column, TAGS)}")
     path = Path(path)
     lines = read_text(path).split("\n")
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     tabs = "\t" in first
     full = tabs and len(first.split("\t")) > 2
+    if first and not full and column is not None:
+        raise UsageError(f"{path} has one tag for each word, it is no CoNLL-U: there is no column {column!r} in it")
     sentences, current = [], Sentence([], [])
     for number, line in enumerate([*lines, ""] if first else [], start=1):
         if not line.strip():
@@ -145,7 +147,11 @@ def read_conllu(path: str | Path, column: str = "upos") -> list[Sentence]:
                 current = Sentence([], [])
             continue
         before = len(current.tokens)
-        word = _conllu_word(path, number, line, column, before) if full else _word(path, number, line, tabs, before)
+        word = (
+            _conllu_word(path, number, line, column or "upos", before)
+            if full
+            else _word(path, number, line, tabs, before)
+        )
         if word is not None:
             current.tokens.append(word[0])
             current.tags.append(word[1])

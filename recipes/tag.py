@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from recipes.errors import UsageError
 from recipes.recipe import Objective, Verdict, register_recipe
@@ -23,15 +23,12 @@ class Tag(Tagger):
     the same for every seed.
     """
 
+    OWN_FILE: ClassVar = "conll"
+
     conll: str | None = None
     """The file: CoNLL-U, or a word and its tag in each line, a blank line after each sentence; perhaps .gz."""
     column: Literal["upos", "xpos", "deprel", "feats", "lemma"] = "upos"
     """What is the tag in a CoNLL-U file."""
-
-    @property
-    def own_file(self) -> str | None:
-        """The user's file that is learned from."""
-        return self.conll
 
     def load_data(self) -> "Data":
         """Reads the file and splits it 80/10/10."""
@@ -39,7 +36,7 @@ class Tag(Tagger):
 
         if self.conll is None:
             raise UsageError("tag needs a file: --conll FILE")
-        sentences = tables.read_conllu(self.conll, self.column)
+        sentences = tables.read_conllu(self.conll, self.column if "column" in self.given else None)
         tags = {tag for sentence in sentences for tag in sentence.tags}
         if len(tags) < 2:
             raise UsageError(f"{self.conll}: every word has the tag {min(tags)!r}; give words with two tags at least")

@@ -13,11 +13,12 @@ from recipes.console import Console
 from recipes.errors import Interrupted, UsageError
 from recipes.files import write_json
 from recipes.journal import Journal
-from recipes.recipe import RECIPES, RecipeConfig, configure, preset_fields, recipe_name
+from recipes.recipe import RECIPES, RecipeConfig, configure, recipe_name
 from recipes.run_folder import option_words
 from recipes.search_settings import admit, make_goal, roles, settings, short
 from recipes.search_space import Space, fields_of_trial, hyperparameters, search_space
 from recipes.searcher import Address, Method, Outcome, Searcher, make_oracle
+from recipes.settings import preset_fields, refuse_idle
 from recipes.trials import Goal, run_trial
 
 WORKER = "here"
@@ -110,6 +111,7 @@ def tune(
     recipes.get_recipe(name)
     given = {**preset_fields(name, preset), **fields}
     recipe = configure(RECIPES[name](), given)
+    refuse_idle(recipe, fields)
     searched = search_space(recipe, space or {}, tuple(given))
     goal = make_goal(recipe, objective, limits or {})
     folder = Path(out) if out is not None else Path("runs") / f"tune-{name}"

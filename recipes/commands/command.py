@@ -25,6 +25,17 @@ class Command(abc.ABC):
     """Print the result as JSON, for scripts."""
     verbose: Switch = False
     """Show TensorFlow's own messages, and where an error came from."""
+    words: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """What the user typed, as `parse` was given it."""
+
+    def is_typed(self, field: str) -> bool:
+        """Whether the user gave an option, be it with its default's value.
+
+        Args:
+            field: Its name, as a field.
+        """
+        options = {f"--{field}".replace("_", "-"), f"--no-{field}".replace("_", "-")}
+        return any(word.partition("=")[0].replace("_", "-") in options for word in self.words)
 
     @abc.abstractmethod
     def execute(self) -> int:

@@ -11,7 +11,8 @@ from recipes.commands.command import Command
 from recipes.commands.parsing import parse
 from recipes.errors import UsageError
 from recipes.fields import near_match
-from recipes.recipe import RECIPES, configure, preset_fields
+from recipes.recipe import RECIPES, configure
+from recipes.settings import preset_fields
 
 C = TypeVar("C", bound="OfRecipe")
 
@@ -41,14 +42,10 @@ class OfRecipe(Command):
         return configure(RECIPES[name](), preset_fields(name, self.preset))
 
     def given(self) -> dict[str, Any]:
-        """The fields that the options have changed."""
+        """The recipe's fields that were typed, be it with their defaults' values."""
         recipe: Any = self.recipe  # type: ignore[attr-defined]  # the field that `_with_recipe` adds
-        start = self.start(self.name)
-        return {
-            field.name: getattr(recipe, field.name)
-            for field in dataclasses.fields(recipe)
-            if getattr(recipe, field.name) != getattr(start, field.name)
-        }
+        fields = [field.name for field in dataclasses.fields(recipe)]
+        return {name: getattr(recipe, name) for name in fields if self.is_typed(name)}
 
 
 def read(kind: type[C], word: str, words: Sequence[str]) -> C | None:

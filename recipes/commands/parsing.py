@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import tyro
 
+from recipes.commands.command import Command
 from recipes.errors import UsageError
 from recipes.fields import near_match
 
-C = TypeVar("C")
+C = TypeVar("C", bound="Command")
 _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName)
 
 
@@ -33,7 +34,8 @@ def parse(command: type[C], words: Sequence[str], *, prog: str, default: C | Non
     """
     settings: dict[str, Any] = {} if default is None else {"default": default}
     with _one_line_errors(command, prog):
-        return tyro.cli(command, args=list(words), prog=prog, config=_STYLE, **settings)
+        made = tyro.cli(command, args=list(words), prog=prog, config=_STYLE, **settings)
+    return dataclasses.replace(made, words=tuple(words))
 
 
 @contextlib.contextmanager
@@ -89,11 +91,12 @@ def _option(argument: Any) -> str:
     return str(argument.lowered.metavar) if argument.is_positional() else str(argument.lowered.name_or_flags[0])
 
 
-def _options(command: type[Any]) -> list[str]:
+def _options(command: Any) -> list[str]:
     names: list[str] = []
-    for name, annotation in typing.get_type_hints(command).items():
-        if dataclasses.is_dataclass(annotation):
-            names += _options(annotation)
-        else:
-            names.append("--" + name.replace("_", "-"))
+    hints = typing.get_type_hints(command)
+    for field in dataclasses.fields(command):
+        if dataclasses.is_dataclass(hints[field.name]):
+            names += _options(hints[field.name])
+        elif field.name != "words":
+            names.append("--" + field.name.replace("_", "-"))
     return names
