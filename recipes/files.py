@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,22 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise RecipeError(f"{path} is damaged: {first_line(error)}") from error
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Says which folders must be made for one to be there: itself and those around it, the innermost first."""
+    return [each for each in (folder, *folder.parents) if not each.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes folders in which nothing is.
+
+    Args:
+        folders: The innermost first; those that are gone or hold something are left alone.
+    """
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def clear_partials(folder: Path) -> None:

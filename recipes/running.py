@@ -1,24 +1,24 @@
 """From a recipe's name to a folder: train, judge, export, verify, measure, report."""
 
-import contextlib
 import dataclasses
-import shutil
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
 
 from recipes import artifacts, bptt, devices, judging, pages, pipelines, strategies, training
+from recipes.beginning import begun
 from recipes.checkpoints import Progress
 from recipes.console import Console
 from recipes.data import Data, Split, Stream
 from recipes.errors import Interrupted, RecipeError, UsageError, first_line
-from recipes.files import read_json, sole_use, write_atomically, write_json
+from recipes.files import read_json, write_atomically, write_json
 from recipes.loading import load_model
 from recipes.recipe import Deployment, RecipeConfig, Verdict, recipe_name
-from recipes.run_folder import RunFolder, begin, configured, default_folder, stored_recipe
+from recipes.run_folder import RunFolder, begin, configured, default_folder
 from recipes.strategies import Team
 
 T = TypeVar("T")
@@ -99,43 +99,13 @@ def run(
         def start() -> RecipeConfig:
             return begin(name, path, fields, resume=resume, overwrite=overwrite, preset=preset)
 
-        with team.watched(), _begun(start, path, team, wait=wait) as recipe:
+        with team.watched(), begun(start, path, team, wait=wait) as recipe:
             return _Runner(recipe, RunFolder(path), console, team, data_service).run()
     except KeyboardInterrupt:
         given = {"out": out, "strategy": strategy, "data-service": data_service}
-        options = "".join(f" --{option} {value}" for option, value in given.items() if value is not None)
-        raise Interrupted(f"stopped; go on with: seqzoo run {name}{options} --resume") from None
-
-
-@contextlib.contextmanager
-def _begun(start: Callable[[], RecipeConfig], path: Path, team: Team, *, wait: bool) -> Iterator[RecipeConfig]:
-    """The chief makes the folder ready and keeps others out of it; the other workers read what it holds then."""
-    if not team.is_chief:
-        if not team.told(1)[0]:
-            raise RecipeError(f"worker {team.worker} of {team.workers} stops: the chief could not begin")
-        yield stored_recipe(path)
-        return
-    is_new = not path.exists()
-    with contextlib.ExitStack() as stack:
-        try:
-            if path.is_dir():
-                stack.enter_context(sole_use(path, wait=wait))
-            recipe = start()
-            if is_new:
-                stack.enter_context(sole_use(path, wait=wait))
-        except Exception:  # whatever it is, the others must not wait for a chief that never begins
-            team.told(0)
-            raise
-        team.told(1)
-        try:
-            yield recipe
-        except Exception:
-            # Found out only with the data at hand, such as a broken line or a model of another shape: there is nothing
-            # to go on with, unless something was trained.
-            folder = RunFolder(path)
-            if is_new and not folder.metrics.exists() and not any(folder.checkpoints.glob("*")):
-                shutil.rmtree(path, ignore_errors=True)
-            raise
+        options = [word for option, value in given.items() if value is not None for word in (f"--{option}", str(value))]
+        command = shlex.join(["seqzoo", "run", name, *options, "--resume"])
+        raise Interrupted(f"stopped; go on with: {command}") from None
 
 
 class _Runner:

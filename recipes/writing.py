@@ -1,6 +1,7 @@
 """Writing with a trained Keras model, token by token: each can be read as soon as it is drawn."""
 
 import difflib
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,7 +186,7 @@ def writer_of_run(folder: Path) -> Writer:
     manifest = run.exports / "manifest.json"
     for path in (run.model, manifest):
         if not path.exists():
-            command = f"seqzoo run {recipe_name(type(recipe))} --out {folder} --resume"
+            command = shlex.join(["seqzoo", "run", recipe_name(type(recipe)), "--out", str(folder), "--resume"])
             raise RecipeError(f"the run in {folder} is not finished, it has no {path.name}; go on with: {command}")
     entries = read_json(manifest).get("artifacts", {}).values()
     # What a file tells of its tokens, each of the run's files tells.

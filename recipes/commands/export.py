@@ -10,7 +10,7 @@ import tyro
 import export
 from recipes.commands.command import Command, print_json, print_table
 from recipes.errors import RecipeError
-from recipes.files import naming
+from recipes.files import missing_folders, naming, remove_empty
 
 Format = Literal[tuple(export.FORMATS)]  # type: ignore[valid-type]  # the one table of formats
 Precision = Literal[export.PRECISIONS]  # type: ignore[valid-type]  # from the same table
@@ -61,7 +61,7 @@ class Export(Command):
         self._check_out()
         evaluate, metadata = self._evaluate(), self._metadata()
         model = load_model(self.model)
-        rows, failures = [], []
+        rows, failures, made = [], [], missing_folders(self.out)
         for name in dict.fromkeys(self.to or self._formats()):
             try:
                 with naming("write", self.out):
@@ -87,6 +87,8 @@ class Export(Command):
                 failures.append(f"{name}: {error}")
             else:
                 rows.append(_row(artifact))
+        if not rows:
+            remove_empty(made)
         if self.json:
             print_json(rows)
         elif rows:
