@@ -26,6 +26,7 @@ class Known:
         horizon: How many steps ahead.
         season: After how many steps it repeats.
         unit: Of the values.
+        gaps: Whether some of them are missing.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Known:
     horizon: int
     season: int
     unit: str
+    gaps: bool = False
 
 
 SERIES = {
@@ -41,7 +43,7 @@ SERIES = {
     # The sun's cycle takes about 11 years.
     "sunspots": Known("classic_series/sunspots", "value", 12, 132, "sunspots"),
     "sunspots_yearly": Known("classic_series/sunspots_yearly", "value", 5, 11, "sunspots"),
-    "co2": Known("classic_series/co2", "value", 26, 52, "ppm"),
+    "co2": Known("classic_series/co2", "value", 26, 52, "ppm", gaps=True),
     "temperatures": Known("classic_series/temperatures", "value", 7, 365, "degrees Celsius"),
     "airline": Known("classic_series/airline", "value", 6, 12, "thousand passengers"),
 }
@@ -85,7 +87,8 @@ class Forecast(RecipeConfig):
     time: str | None = None
     """The column of the file that says when; its order is checked."""
     fill_gaps: bool = False
-    """Where the file has no number (an empty cell, NA), take the one before; unless given it is refused."""
+    """Where the file has no number (an empty cell, NA), read the one before, but neither learn to forecast it nor count
+    it in the metrics; unless given it is refused."""
     horizon: Count | None = None
     """Steps ahead; unless given what is usual for the series, 24 for a file."""
     history: Count | None = None
@@ -119,9 +122,10 @@ class Forecast(RecipeConfig):
         """Cuts the series into windows; what is forecast in a part lies in that part, all of it."""
         import numpy as np
 
-        from recipes.data import Data, Split
+        from recipes import forecast_data
+        from recipes.data import Data
 
-        values, ends, name, unit = self._read()
+        values, known, ends, name, unit = self._read()
         horizon, history = self._horizon, self._history
         if ends[0] < history + horizon or min(np.diff(ends)) < horizon:
             raise UsageError(
@@ -129,14 +133,14 @@ class Forecast(RecipeConfig):
                 f"validate, {ends[2] - ends[1]:,} to test: too few to read {history} and forecast {horizon}; "
                 "lower history or horizon"
             )
-        mean, deviation = _scale(values[: ends[0]], name)
+        mean, deviation = forecast_data.scale(values[: ends[0]], name)
         scaled = ((values - mean) / deviation).astype("float32")
 
-        def split(start: int, end: int) -> Split:
-            windows = np.lib.stride_tricks.sliding_window_view(scaled[max(0, start - history) : end], history + horizon)
-            return Split({"features": windows[:, :history, None]}, windows[:, history:])
+        def split(start: int, end: int) -> "Split":
+            part = slice(max(0, start - history), end)
+            return forecast_data.windows(scaled[part], known[part], history, horizon)
 
-        return Data(
+        data = Data(
             train=split(0, ends[0]),
             validation=split(ends[0], ends[1]),
             test=split(ends[1], ends[2]),
@@ -150,6 +154,8 @@ class Forecast(RecipeConfig):
                 "predictions": f"the next {horizon} values: times {deviation:.9g}, plus {mean:.9g}",
             },
         )
+        forecast_data.refuse_what_is_not_known(data, name)
+        return data
 
     def build_model(self, data: "Data") -> "keras.Model":
         """Builds a model from `features` (batch, time, 1) to `predictions` (batch, horizon).
@@ -179,29 +185,35 @@ class Forecast(RecipeConfig):
         """Lowers the mean squared error; the epoch that has it lowest on the validation part is kept."""
         import keras
 
-        return Objective("mean_squared_error", (keras.metrics.MeanAbsoluteError("mae"),), "val_loss", "min")
+        if not self._has_gaps:
+            return Objective("mean_squared_error", (keras.metrics.MeanAbsoluteError("mae"),), "val_loss", "min")
+        from recipes import forecast_data
+
+        return Objective(forecast_data.SquaredError(), (forecast_data.absolute_error(),), "val_loss", "min")
 
     def judge(self, outputs: "Mapping[str, Column]", split: "Split") -> Verdict:
         """Measures the errors of the scaled values over all windows and steps, and those of both baselines."""
         import numpy as np
 
+        from recipes.forecast_data import measured
+
         past, truth = split.inputs["features"][..., 0], split.targets
         horizon = truth.shape[1]
         repeated = past[:, past.shape[1] - self._season :][:, np.arange(horizon) % self._season]
         errors = {
-            "": np.asarray(outputs["predictions"]) - truth,
-            "naive_": past[:, -1:] - truth,
-            "seasonal_naive_": repeated - truth,
+            "": measured(np.asarray(outputs["predictions"]) - truth, split),
+            "naive_": measured(past[:, -1:] - truth, split),
+            "seasonal_naive_": measured(repeated - truth, split),
         }
         metrics = {}
         for name, error in errors.items():
-            metrics |= {f"{name}mse": float((error**2).mean()), f"{name}mae": float(np.abs(error).mean())}
+            metrics |= {f"{name}mse": float(np.nanmean(error**2)), f"{name}mae": float(np.nanmean(np.abs(error)))}
 
         def by_step() -> "Section":
             from recipes import forecast_figures, report
 
             named = {"this model": errors[""], "naive": errors["naive_"], "seasonal naive": errors["seasonal_naive_"]}
-            html = forecast_figures.error_by_step({name: (error**2).mean(axis=0) for name, error in named.items()})
+            html = forecast_figures.error_by_step({name: np.nanmean(error**2, axis=0) for name, error in named.items()})
             return report.Section("Error by horizon", html, "Mean squared error of the scaled values, by steps ahead.")
 
         return Verdict(metrics, (by_step,))
@@ -220,6 +232,10 @@ class Forecast(RecipeConfig):
             return report.Section("Forecast against truth", html, caption)
 
         return (forecasts,)
+
+    @property
+    def _has_gaps(self) -> bool:
+        return self.fill_gaps if self.csv is not None else SERIES[self.series].gaps
 
     @property
     def _horizon(self) -> int:
@@ -242,8 +258,8 @@ class Forecast(RecipeConfig):
             )
         return self.history
 
-    def _read(self) -> "tuple[np.ndarray, tuple[int, int, int], str, str]":
-        """-> (values, where each part ends, the series' name, its unit)."""
+    def _read(self) -> "tuple[np.ndarray, np.ndarray, tuple[int, int, int], str, str]":
+        """-> (values without gaps, which were measured, where each part ends, the series' name, its unit)."""
         import numpy as np
 
         if self.csv is not None:
@@ -251,43 +267,26 @@ class Forecast(RecipeConfig):
         if (stray := self.target or self.time) is not None:
             raise UsageError(f"forecast: the column {stray!r} is one of a file; name it with --csv")
         from recipes import datasets
+        from recipes.forecast_data import without_gaps
 
         known = SERIES[self.series]
         parts = datasets.load(known.dataset, self.data_dir)
         columns = [np.asarray(parts[part][0][known.column], "float64") for part in ("train", "validation", "test")]
         ends = np.cumsum([len(column) for column in columns]).tolist()
-        return _without_gaps(np.concatenate(columns)), (ends[0], ends[1], ends[2]), self.series, known.unit
+        read = np.concatenate(columns)
+        return without_gaps(read), ~np.isnan(read), (ends[0], ends[1], ends[2]), self.series, known.unit
 
-    def _read_csv(self, path: str) -> "tuple[np.ndarray, tuple[int, int, int], str, str]":
+    def _read_csv(self, path: str) -> "tuple[np.ndarray, np.ndarray, tuple[int, int, int], str, str]":
         import numpy as np
 
         from recipes import tables
+        from recipes.forecast_data import without_gaps
 
         if self.target is None:
             raise UsageError(f"forecast: which column of {path} shall be forecast? Name it with --target")
         columns = tables.read_csv(path, numbers=[self.target], time=self.time, gaps=self.fill_gaps)
         read = np.asarray(columns[self.target])
-        values, count, gaps = _without_gaps(read), len(read), int(np.isnan(read).sum())
+        count, gaps = len(read), int(np.isnan(read).sum())
         name = f"{self.target!r} of {path}" + (f" ({gaps:,} of them filled in)" if gaps else "")
-        return values, (round(TRAIN * count), round(VALIDATION * count), count), name, ""
-
-
-def _scale(values: "np.ndarray", name: str) -> tuple[float, float]:
-    """Mean and deviation of the training part."""
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        mean, deviation = float(values.mean()), float(values.std())
-    if values.min() == values.max():
-        raise UsageError(f"forecast: {name} has the same value, {mean:g}, all through the training part")
-    if deviation == np.inf:
-        raise UsageError(f"forecast: {name} has too large values, up to {np.abs(values).max():g}; divide them")
-    return mean, deviation
-
-
-def _without_gaps(values: "np.ndarray") -> "np.ndarray":
-    """What is missing was known last when the forecast would have been made: the value before it."""
-    import numpy as np
-
-    places = np.where(np.isnan(values), 0, np.arange(len(values)))
-    return values[np.maximum.accumulate(places)]
+        ends = (round(TRAIN * count), round(VALIDATION * count), count)
+        return without_gaps(read), ~np.isnan(read), ends, name, ""

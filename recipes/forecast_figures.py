@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from recipes import report
+from recipes.forecast_data import measured
 
 if TYPE_CHECKING:
     import keras
@@ -52,10 +53,11 @@ def with_intervals(model: "keras.Model", data: "Data", confidence: float) -> tup
     Returns:
         The figures, and the share of the test part's values within the intervals.
     """
-    missed = data.validation.targets - _predict(model, data.validation)
-    low, high = np.quantile(missed, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    forecasts, truth = _predict(model, data.test), data.test.targets
-    covered = float(((truth >= forecasts + low) & (truth <= forecasts + high)).mean())
+    missed = measured(data.validation.targets - _predict(model, data.validation), data.validation)
+    low, high = np.nanquantile(missed, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    forecasts, truth = _predict(model, data.test), measured(data.test.targets, data.test)
+    within = (truth >= forecasts + low) & (truth <= forecasts + high)
+    covered = float(within[~np.isnan(truth)].mean())
     rows = np.linspace(0, len(truth) - 1, MOMENTS + 2, dtype=int)[1:-1]
     pictures = [
         _panel(data, data.test.inputs["features"][row, :, 0], truth[row], forecasts[row], forecasts[row] + [low, high])

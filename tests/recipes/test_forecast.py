@@ -166,3 +166,50 @@ def test_etth1_is_better_than_the_reference_and_both_baselines(tmp_path):
     metrics = recipes.run("forecast", out=tmp_path / "run", quiet=True).metrics
     assert metrics["mse"] <= 0.107
     assert metrics["mse"] < metrics["seasonal_naive_mse"]
+
+
+def with_gaps(recipe, tmp_path):
+    """A wave with a long gap in each part; -> the recipe that fills them."""
+    cells = [f"{value:.6f}" for value in wave()]
+    for start in (COUNT // 4, COUNT * 3 // 4, COUNT - 20):
+        cells[start : start + 5] = ["NA"] * 5
+    write(tmp_path, cells)
+    return dataclasses.replace(recipe, fill_gaps=True)
+
+
+def test_what_was_filled_in_is_neither_judged_nor_learned(recipe, tmp_path):
+    recipe = with_gaps(recipe, tmp_path)
+    data = recipe.load_data()
+    inputs, truth, weights = data.test.batch(np.arange(len(data.test)))
+    assert {0.0, 1.0} == set(weights.ravel())
+    # What is said where nothing was measured changes no figure, what is said elsewhere does.
+    said = truth + 1
+    figures = recipe.judge({"predictions": said}, data.test).metrics
+    assert figures["mse"] == pytest.approx(1)
+    assert recipe.judge({"predictions": np.where(weights > 0, said, 1e3)}, data.test).metrics == figures
+    assert recipe.judge({"predictions": np.where(weights > 0, 1e3, said)}, data.test).metrics != figures
+    naive = np.square(inputs["features"][:, -1] - truth)[weights > 0].mean()
+    assert figures["naive_mse"] == pytest.approx(naive, rel=1e-4)
+    objective = recipe.objective()
+    expected = np.square(0.5 * np.arange(HORIZON)[None] * weights).sum() / weights.sum()
+    loss = objective.loss(truth, truth + 0.5 * np.arange(HORIZON), sample_weight=weights)
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+    mae = objective.metrics[0]
+    mae.update_state(truth, np.where(weights > 0, truth + 0.25, 1e3), sample_weight=weights)
+    assert float(mae.result()) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_a_run_on_a_file_with_gaps(recipe, tmp_path):
+    recipe = with_gaps(recipe, tmp_path)
+    fields = {field: getattr(recipe, field) for field in ("csv", "target", "time", "horizon", "fill_gaps")}
+    run = recipes.run("forecast", out=tmp_path / "run", quiet=True, epochs=1, units=(4,), **fields)
+    assert all(np.isfinite(value) for value in run.metrics.values())
+    assert "nan" not in (run.folder / "metrics.csv").read_text()
+    assert "Forecast against truth" in (run.folder / "report.html").read_text()
+
+
+def test_a_part_of_gaps_alone_is_refused(recipe, tmp_path):
+    values = [f"{value:.6f}" for value in wave()]
+    write(tmp_path, [*values[: COUNT * 3 // 4], *["NA"] * (COUNT - COUNT * 3 // 4)])
+    with pytest.raises(UsageError, match="all that its test part forecasts was filled in"):
+        dataclasses.replace(recipe, fill_gaps=True).load_data()
