@@ -4,7 +4,7 @@ import datetime
 import decimal
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from recipes.user_files import shown
 
@@ -28,6 +28,22 @@ _MONTH_FIRST = _pattern(r"(?P<month>\d{1,2})(?P<gap>[-/.])(?P<day>\d{1,2})(?P=ga
 _QUARTERS = re.compile(r"(?P<year>\d{4})[-/ ]?Q(?P<quarter>[1-4])", re.IGNORECASE | re.ASCII)
 _QUARTER_FIRST = re.compile(r"Q(?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})", re.IGNORECASE | re.ASCII)
 _MONTHS = re.compile(r"(?P<month>\d{1,2})[-/](?P<year>\d{4})", re.ASCII)
+_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAME = (
+    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_WEEKDAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,? +)?"
+_DAY, _YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4}|\d\d)"
+_NAMED_DAYS = (
+    _pattern(rf"{_WEEKDAY}{_DAY}[-/., ]{{,2}}{_NAME}[-/., ]{{,2}}{_YEAR}"),
+    _pattern(rf"{_WEEKDAY}{_NAME}[-/., ]{{1,2}}{_DAY}[-/., ]{{1,2}}{_YEAR}"),
+    _pattern(rf"(?P<year>\d{{4}})[-/., ]{{,2}}{_NAME}[-/., ]{{,2}}{_DAY}"),
+)
+_NAMED_MONTHS = (
+    re.compile(rf"{_NAME}[-/., ]{{,2}}{_YEAR}", re.IGNORECASE | re.ASCII),
+    re.compile(rf"(?P<year>\d{{4}})[-/., ]{{,2}}{_NAME}", re.IGNORECASE | re.ASCII),
+)
 
 
 def first_wrong(cells: Sequence[str]) -> tuple[int, str] | None:
@@ -104,9 +120,8 @@ def _moment(found: re.Match[str]) -> Moment | None:
     year = int(parts["year"])
     if year < 100:  # As POSIX reads two digits.
         year += 1900 if year >= 69 else 2000
-    month = 3 * int(parts["quarter"]) - 2 if parts.get("quarter") else int(parts["month"])
     try:
-        day = datetime.date(year, month, int(parts.get("day") or 1)).toordinal() - 1
+        day = datetime.date(year, _month(parts), int(parts.get("day") or 1)).toordinal() - 1
     except ValueError:
         return None
     hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
@@ -119,6 +134,12 @@ def _moment(found: re.Match[str]) -> Moment | None:
     zone = parts.get("zone")
     seconds = ((24 * day + hour) * 60 + minute) * 60 + second - _offset(zone)
     return zone is not None, seconds * 10**9 + int((parts.get("part") or "0").ljust(9, "0")[:9])
+
+
+def _month(parts: Mapping[str, str]) -> int:
+    if parts.get("name"):
+        return 1 + _NAMES.index(parts["name"][:3].lower())
+    return 3 * int(parts["quarter"]) - 2 if parts.get("quarter") else int(parts["month"])
 
 
 def _offset(zone: str | None) -> int:
@@ -136,5 +157,7 @@ FORMS: dict[str, Callable[[str], Moment | None]] = {
     "a date with the day first": _matching(_DAY_FIRST),
     "a date with the month first": _matching(_MONTH_FIRST),
     "a month and a year": _matching(_MONTHS),
+    "a date with the month's name": _matching(*_NAMED_DAYS),
+    "a month's name and a year": _matching(*_NAMED_MONTHS),
 }
-EXAMPLES = ("2020-01-31", "2020-01-31 05:00", "1949-02", "2020-Q2", "31/01/2020", "01/31/2020")
+EXAMPLES = ("2020-01-31", "2020-01-31 05:00", "1949-02", "2020-Q2", "31/01/2020", "01/31/2020", "31 Jan 2020")

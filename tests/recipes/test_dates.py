@@ -22,6 +22,18 @@ TIMES = {
     "halves of the day": ["1/31/2020 12:00 AM", "1/31/2020 1:00 AM", "1/31/2020 12:00 PM", "1/31/2020 1:00 pm"],
     "two digits": ["12/31/99", "1/1/00"],
     "month and year": ["12/2019", "01/2020"],
+    "names of months": ["31 Dec 2019", "1 January 2020", "01 Feb 2020 05:00", "1 feb 2020, 1:00 PM", "2 Mar. 2020"],
+    "names of months first": ["Dec 31, 2019", "January 1, 2020", "Jan 1 2020 1:00", "Sept. 2nd, 2020"],
+    "names and two digits": ["31-Dec-99", "1-Jan-00", "01-JAN-00 05:00"],
+    "names behind the year": ["2019-Dec-31", "2020-Jan-1", "2020 Feb 1"],
+    "names without signs": ["31DEC2019", "01JAN2020"],
+    "names with the weekday": ["Tue, 31 Dec 2019", "Wednesday, January 1, 2020", "Thu 2 Jan 2020 05:00"],
+    "names as in mails": [
+        "Tue, 31 Dec 2019 23:00:00 GMT",
+        "Wed, 1 Jan 2020 00:30:00 +0100",
+        "Thu, 2 Jan 2020 00:00 UTC",
+    ],
+    "names and years": ["Dec 2019", "January 2020", "Mar-20", "2020 Apr", "MAY 2020"],
     "the hour 24": ["2020-01-01 23:00", "2020-01-01 24:00", "2020-01-02 01:00"],
 }
 
@@ -48,7 +60,9 @@ def test_a_time_that_comes_twice_is_refused(times) -> None:
 
 
 @EVERY_FORM
-@pytest.mark.parametrize("odd", ["soon", "nan", "inf", "-", "2020-13-01", "32/32/2020", "2020-01-01 25:00", "1_0"])
+@pytest.mark.parametrize(
+    "odd", ["soon", "nan", "inf", "-", "2020-13-01", "32/32/2020", "2020-01-01 25:00", "31 Feb 2020", "1_0"]
+)
 def test_a_cell_unlike_the_others_is_named(times, odd) -> None:
     place, expected = first_wrong([times[0], odd, *times[1:]])
     assert place == 1
