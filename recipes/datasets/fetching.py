@@ -53,7 +53,10 @@ def load_own(base: str, config: str, data_dir: str | None) -> Splits:
     try:
         return source.read_folder(Path(data_dir).expanduser(), config)
     except RecipeError as error:
-        raise RecipeError(f"{error}; get it from {_origin(source, config)}") from error
+        raise RecipeError(
+            f"{error}; get it from {_origin(source, config)}, or leave --data-dir out to let TFDS download it (needs "
+            "the network)"
+        ) from error
 
 
 def load_tfds(name: str, data_dir: str | None) -> Splits:

@@ -5,6 +5,7 @@ import fnmatch
 import gzip
 import hashlib
 import io
+import itertools
 import lzma
 import tarfile
 import zipfile
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from recipes.errors import RecipeError, first_line
-from recipes.fields import near_match
+from recipes.user_files import near_file
 
 ARCHIVES = ("*.tar", "*.tar.gz", "*.tgz", "*.tar.xz", "*.tar.bz2", "*.zip")
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
@@ -183,28 +184,30 @@ class Raw:
             )
 
 
-def find(dataset: str, names: Iterable[str], folder: Path) -> dict[str, Path]:
+def find(dataset: str, names: Iterable[str], folder: Path, known: Iterable[str] = ()) -> dict[str, Path]:
     """Looks for a data set's files in the user's folder.
 
-    Each may lie there as it is called, without its subfolder, with `.gz` behind it, or in an archive.
+    Each may lie there as it is called, without its subfolder, with `.gz` behind it, or in an archive. What else lies
+    there may be damaged.
 
     Args:
         dataset: For error texts.
         names: The files' names or patterns.
         folder: The user's `--data-dir`.
+        known: The names of all of the set's files, which are not suggested for each other.
 
     Returns:
         Name -> where it lies.
 
     Raises:
-        RecipeError: The folder or a file is missing; names what is near.
+        RecipeError: The folder or a file is missing; names what is near, or the archive that could not be opened.
     """
     if not folder.is_dir():
         raise RecipeError(f"{dataset}: there is no folder {folder}")
     names = list(names)
     bases = [PurePosixPath(name).name for name in names]
     archives = sorted({path for pattern in ARCHIVES for path in folder.glob(pattern)})
-    contents = {path: _names(dataset, path) for path in archives}
+    damaged: dict[Path, str] = {}
     found = {}
     for name, base in zip(names, bases, strict=True):
         # Without its subfolder a file is known only if no other has the same name.
@@ -212,12 +215,13 @@ def find(dataset: str, names: Iterable[str], folder: Path) -> dict[str, Path]:
         places = [folder / f"{spelling}{suffix}" for spelling in spellings for suffix in ("", ".gz")]
         if "*" in name:
             places = [place.parent for place in places[::2] if any(place.parent.glob(base))]
-        inside = [path for path, members in contents.items() if any(_matches(member, name) for member in members)]
-        place = next((place for place in [*places, *inside] if place.exists()), None)
+        inside = (path for path in archives if any(_matches(member, name) for member in _names(path, damaged)))
+        place = next((place for place in itertools.chain(places, inside) if place.exists()), None)
         if place is None:
+            for path, reason in damaged.items():
+                raise RecipeError(f"{dataset}: {name} is missing in {folder}, and {path} is damaged: {reason}")
             there = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-            near = near_match(name, there[:1000]) if there else "; the folder is empty"
-            hint = near if "did you mean" in near or not there else ""
+            hint = near_file(name, there[:1000], {*names, *known}) if there else "; the folder is empty"
             raise RecipeError(f"{dataset}: {name} is missing in {folder}{hint}")
         found[name] = place
     return found
@@ -239,7 +243,8 @@ def _matches(member: str, name: str) -> bool:
     return fnmatch.fnmatchcase(f"/{member}", f"*/{name}") if "*" in name else f"/{member}".endswith(f"/{name}")
 
 
-def _names(dataset: str, path: Path) -> list[str]:
+def _names(path: Path, damaged: dict[Path, str]) -> list[str]:
+    """What an archive holds; of a damaged one nothing, and why is put down."""
     try:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
@@ -247,7 +252,8 @@ def _names(dataset: str, path: Path) -> list[str]:
         with tarfile.open(path) as archive:
             return archive.getnames()
     except DAMAGED as error:
-        raise RecipeError(f"{dataset}: {path} is damaged: {first_line(error)}") from error
+        damaged[path] = first_line(error)
+        return []
 
 
 def _members(path: Path, name: str) -> Iterator[tuple[str, bytes]]:

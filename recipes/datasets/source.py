@@ -125,7 +125,7 @@ class Source(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         Raises:
             RecipeError: A file is missing, damaged, malformed or not the published one; says which and where to get it.
         """
-        return cls._checked(Raw(cls.name, find(cls.name, cls.needs(config), folder)), config)
+        return cls._checked(Raw(cls.name, find(cls.name, cls.needs(config), folder, cls.FILES)), config)
 
     @classmethod
     def _checked(cls, raw: Raw, config: str) -> Splits:
