@@ -75,13 +75,14 @@ class DigitCaptions(RecipeConfig):
         }
         vocabulary = Vocabulary.of(scene.caption for scene in scenes["train"])
         digits = {"train": train, "validation": validation, "test": raw["test"]}
+        parts = {part: canvas.Pictures.of(scenes[part], digits[part], vocabulary) for part in scenes}
         return Data(
-            **{part: canvas.Pictures.of(scenes[part], digits[part], vocabulary) for part in scenes},
+            **parts,
             summary="MNIST's digits, one or two on a canvas of 64 by 64 pixels, with captions made for them",
             preprocessing={
                 "image": f"{canvas.SIZE} rows of {canvas.SIZE} grey levels, 0 (paper) to 255 (ink), divided by 255"
             },
-            metadata=generator_metadata(vocabulary),
+            metadata=generator_metadata(vocabulary, parts["train"].targets),
         )
 
     def build_model(self, data: "Data") -> "keras.Model":
@@ -129,5 +130,5 @@ class DigitCaptions(RecipeConfig):
         """Offers the model for teacher forcing, and a captioner: a picture in, the greedy caption out."""
         from recipes import teacher_forcing
 
-        greedy = teacher_forcing.generator(model, "greedy", {"max_length": MAX_LENGTH})
+        greedy = teacher_forcing.generator(model, data, "greedy", {"max_length": MAX_LENGTH})
         return teacher_forcing.deployments(self, model, data, {teacher_forcing.GENERATED: greedy}, "captioner")

@@ -10,7 +10,7 @@ import numpy as np
 from recipes.data import Data, Ragged, Split, Stream
 from recipes.errors import RecipeError, UsageError
 from recipes.recipe import recipe_name
-from recipes.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
+from recipes.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary, never_written
 
 LINE_END = "\n"
 """A token as any other: a text starts behind one."""
@@ -134,7 +134,7 @@ def language_data(
         test=TextRows.of(ids["test"], vocabulary.tokens, tokenisation),
         summary=summary,
         preprocessing={"token_ids": _described(tokenisation)},
-        metadata=_metadata(vocabulary, tokenisation),
+        metadata=_metadata(vocabulary, tokenisation) | never_written(np.unique(train.targets).tolist()),
     )
 
 

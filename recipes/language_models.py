@@ -64,6 +64,7 @@ class LanguageModelConfig(RecipeConfig):
 
     def deployments(self, model: "keras.Model", data: "Data") -> tuple[Deployment, ...]:
         """Offers the model, and a writer: a prompt in, the text that goes on from it out."""
+        from recipes.vocabulary import NEVER_WRITTEN
         from recipes.writing import Writer
         from zoo.generation import generator
 
@@ -74,7 +75,7 @@ class LanguageModelConfig(RecipeConfig):
         except ValueError:  # the zoo has models that can't go on from their own output
             return (plain,)
         longest = LONGEST[data.metadata["tokenisation"]]
-        made = generator(model, way="sample", max_length=longest, limited=True)
+        made = generator(model, forbidden=data.metadata[NEVER_WRITTEN], way="sample", max_length=longest, limited=True)
         example = _example(writer.read_prompt(rows.prompts[0]))
         measure = _compare(writer, self.PROMPTS or rows.prompts)
         return plain, Deployment(made, name=WRITER, metrics=measure, example=example)

@@ -71,8 +71,9 @@ class NameGeneration(RecipeConfig):
             inputs = {"vector": np.eye(len(languages), dtype="float32")[rows], "token_ids": read}
             return TextSplit(inputs, write, names, languages)
 
+        train = split("train")
         return Data(
-            train=split("train"),
+            train=train,
             validation=split("validation"),
             test=split("test"),
             summary="surnames of 18 languages, 80/10/10 within each",
@@ -81,7 +82,7 @@ class NameGeneration(RecipeConfig):
                 "vector": "1 at the language's place in labels, else 0",
                 "token_ids": "start_id, then each character's place in vocabulary, unknown_id for what is not there",
             },
-            metadata=generator_metadata(letters) | {"tokenisation": "characters"},
+            metadata=generator_metadata(letters, train.targets) | {"tokenisation": "characters"},
         )
 
     def build_model(self, data: "Data") -> "keras.Model":
@@ -117,12 +118,14 @@ class NameGeneration(RecipeConfig):
         """Offers the model, and a writer: a language in, a name out."""
         import numpy as np
 
-        from recipes.vocabulary import END, START
+        from recipes.vocabulary import END, NEVER_WRITTEN, START
         from recipes.writing import Writer
         from zoo.generation import generator
 
         longest = int(data.train.targets.lengths.max())
-        made = generator(model, way="sample", max_length=longest, start_id=START, end_id=END)
+        made = generator(
+            model, forbidden=data.metadata[NEVER_WRITTEN], way="sample", max_length=longest, start_id=START, end_id=END
+        )
         vectors = np.eye(len(data.labels), dtype="float32")
         example = {"vector": vectors[:1], "seed": np.zeros(1, "int32"), "temperature": np.ones(1, "float32")}
         measure = _compare(Writer(model, data.metadata), vectors, longest)

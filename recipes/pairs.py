@@ -51,17 +51,18 @@ class Pairs(TargetSplit):
         return cls(inputs, targets, tuple(references), write, tuple(sources))
 
 
-def metadata(read: Vocabulary, write: Vocabulary) -> dict[str, Any]:
+def metadata(read: Vocabulary, write: Vocabulary, targets: Ragged) -> dict[str, Any]:
     """Says what a file's numbers stand for, in the words of `export.TextGenerator`.
 
     Args:
         read: The vocabulary of the sources, words.
         write: The vocabulary of what is written, words.
+        targets: What the training part writes.
 
     Returns:
         What the manifest tells.
     """
-    return generator_metadata(write) | {"source_vocabulary": list(read.tokens)}
+    return generator_metadata(write, targets) | {"source_vocabulary": list(read.tokens)}
 
 
 def attention_maps(attending: "keras.Model", beam: "keras.Model", split: Pairs, count: int) -> Markup:

@@ -10,7 +10,7 @@ import numpy as np
 from recipes import judging
 from recipes.data import Arrays, Column, Data, Ragged, Split
 from recipes.recipe import Deployment, Objective, RecipeConfig
-from recipes.vocabulary import END, START, UNKNOWN, Vocabulary
+from recipes.vocabulary import END, NEVER_WRITTEN, START, UNKNOWN, Vocabulary, never_written
 
 if TYPE_CHECKING:
     import keras
@@ -66,11 +66,12 @@ def teacher_forced(references: Sequence[Tokens], vocabulary: Vocabulary) -> tupl
     return read, Ragged.of(([*ids, END] for ids in known), dtype="int32")
 
 
-def generator_metadata(vocabulary: Vocabulary) -> dict[str, Any]:
+def generator_metadata(vocabulary: Vocabulary, targets: Ragged) -> dict[str, Any]:
     """Says what a generator's numbers stand for, in the words of `export.TextGenerator`.
 
     Args:
         vocabulary: Of what is written, words.
+        targets: What the training part writes.
 
     Returns:
         What the manifest tells.
@@ -81,6 +82,7 @@ def generator_metadata(vocabulary: Vocabulary) -> dict[str, Any]:
         "start_id": START,
         "end_id": END,
         "unknown_id": UNKNOWN,
+        **never_written(np.unique(targets.values).tolist()),
     }
 
 
@@ -95,11 +97,12 @@ def objective() -> Objective:
     return Objective(loss, (exact, accuracy), "val_cross_entropy", "min")
 
 
-def generator(model: "keras.Model", way: str, limits: Mapping[str, Any]) -> "keras.Model":
+def generator(model: "keras.Model", data: Data, way: str, limits: Mapping[str, Any]) -> "keras.Model":
     """Makes a model that writes from the start to the end of a text.
 
     Args:
         model: Trained by teacher forcing.
+        data: Its metadata say which tokens are never written.
         way: `"greedy"` or `"beam"`.
         limits: `max_length`, and of a beam search `beam_width` and `length_penalty`.
 
@@ -108,7 +111,8 @@ def generator(model: "keras.Model", way: str, limits: Mapping[str, Any]) -> "ker
     """
     from zoo.generation import generator
 
-    return generator(model, way=way, start_id=START, end_id=END, **limits)
+    forbidden = data.metadata[NEVER_WRITTEN]
+    return generator(model, way=way, start_id=START, end_id=END, forbidden=forbidden, **limits)
 
 
 def deployments(

@@ -97,7 +97,7 @@ class Translation(RecipeConfig):
                 "encoder_token_ids": "German in lower case, words and punctuation between single spaces, each token's "
                 "place in source_vocabulary, 1 where it is not there"
             },
-            metadata=pairs.metadata(german, english),
+            metadata=pairs.metadata(german, english, parts["train"].targets),
         )
 
     def build_model(self, data: "Data") -> "keras.Model":
@@ -152,8 +152,8 @@ class Translation(RecipeConfig):
         from recipes import teacher_forcing
 
         generators = {
-            teacher_forcing.GENERATED: teacher_forcing.generator(model, "beam", self._limits()),
-            teacher_forcing.GREEDY: teacher_forcing.generator(model, "greedy", {"max_length": self.max_length}),
+            teacher_forcing.GENERATED: teacher_forcing.generator(model, data, "beam", self._limits()),
+            teacher_forcing.GREEDY: teacher_forcing.generator(model, data, "greedy", {"max_length": self.max_length}),
         }
         return teacher_forcing.deployments(self, model, data, generators, "translator")
 
@@ -170,7 +170,7 @@ class Translation(RecipeConfig):
 
             attending = self._build(data, return_attention=True)
             attending.set_weights(model.get_weights())
-            writes = teacher_forcing.generator(model, "beam", self._limits())
+            writes = teacher_forcing.generator(model, data, "beam", self._limits())
             figures = pairs.attention_maps(attending, writes, data.test, MAPS)
             caption = "Test sentences: a row for each word as it is written; its cells are the words that it looks at."
             return report.Section("Attention", figures, caption)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 PADDING, UNKNOWN, START, END = range(4)
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 """What stands at these four ids in every vocabulary."""
+NEVER_WRITTEN = "never_written"
+"""The metadata's word for the ids that stand for no text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,18 @@ class Vocabulary:
     @functools.cached_property
     def _places(self) -> dict[str, int]:
         return {token: place for place, token in enumerate(self.tokens) if place >= len(SPECIAL)}
+
+
+def never_written(ids: Iterable[int]) -> dict[str, list[int]]:
+    """Finds the reserved tokens that a model is never taught to write: in most texts padding and the start.
+
+    Args:
+        ids: All of the training part's targets; ends and unknown tokens may be among them.
+
+    Returns:
+        What the metadata tell.
+    """
+    return {NEVER_WRITTEN: sorted(set(range(len(SPECIAL))) - set(ids))}
 
 
 def _before_the_end(ids: Iterable[int]) -> Iterator[int]:

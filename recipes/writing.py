@@ -15,6 +15,7 @@ from recipes.files import read_json
 from recipes.loading import load_model
 from recipes.recipe import recipe_name
 from recipes.run_folder import RunFolder, stored_recipe
+from recipes.vocabulary import NEVER_WRITTEN
 from zoo.decoding import draw_token
 from zoo.randomness import uniform
 from zoo.stepping import Stepper
@@ -33,7 +34,7 @@ class Token(NamedTuple):
     Attributes:
         token_id: Its place in the vocabulary.
         text: What it adds to the text; nothing if it is the end.
-        log_probability: The model's own log p, not as tempered.
+        log_probability: The model's own log p among the tokens that text can have, not as tempered.
     """
 
     token_id: int
@@ -63,7 +64,7 @@ class Writer:
         if not vocabulary or metadata.get("tokenisation") not in GLUE:
             raise UsageError(f"{name} writes no text: it has no vocabulary of tokens to write")
         try:
-            self._step = Stepper(model)
+            self._step = Stepper(model, metadata.get(NEVER_WRITTEN, ()))
         except ValueError as error:
             raise UsageError(f"{name} writes no text: {error}") from error
         scores = model.outputs[list(model.output_names).index("logits")].shape[-1]

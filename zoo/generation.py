@@ -1,5 +1,6 @@
 """A trained model and a way of decoding as one Keras model: what is saved or exported is the whole translator."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ def generator(
     start_id: int | None = None,
     end_id: int | None = None,
     limited: bool = False,
+    forbidden: Collection[int] = (),
     **settings: Any,
 ) -> keras.Model:
     """Makes a model that writes whole sequences.
@@ -32,6 +34,7 @@ def generator(
         end_id: The token after which a row has ended; None: every row is written to max_length.
         limited: Whether there is an input `max_tokens` (batch,) int32: how many tokens each row gets at most, from 1
             to max_length.
+        forbidden: Tokens that are never written, beside the padding: those that stand for no text, such as the start.
         **settings: Further arguments of `zoo.decoding.beam_search` (`beam_width` among them) or `zoo.decoding.sample`.
 
     Returns:
@@ -44,7 +47,7 @@ def generator(
         ValueError: The model can't be run token by token, has no input but its tokens and no prompt either, or the way
             has no such setting.
     """
-    layer = Generate(model, way, max_length, start_id, end_id, settings, name="generate")
+    layer = Generate(model, way, max_length, start_id, end_id, settings, forbidden, name="generate")
     prompted = start_id is None
     inputs = {
         tensor.name: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)

@@ -1,12 +1,13 @@
 """A model that was trained on whole sequences, as a function of one token and explicit states."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
 from zoo.layers import AttentionRNN, TiedEmbedding
+from zoo.tokens import IMPOSSIBLE
 
 TOKEN_INPUTS = ("token_ids", "decoder_token_ids")
 """What the input that a model writes its own output to is called."""
@@ -29,11 +30,12 @@ class Stepper:
         token_input: Which of the model's inputs takes the tokens.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, forbidden: Collection[int] = ()) -> None:
         """Takes the model apart.
 
         Args:
             model: A language model, an encoder-decoder, a captioner; built with Keras's functional interface.
+            forbidden: Tokens that are made impossible, such as those that stand for no text.
 
         Raises:
             ValueError: The model is not functional, has no input for tokens or no logits, or reads the future.
@@ -45,6 +47,8 @@ class Stepper:
         self.token_input = str(self._token.name)
         self._inputs = {tensor.name: tensor for tensor in model.inputs if tensor is not self._token}
         self._logits = _logits(model)
+        size = self._logits.shape[-1]
+        self._offset = [IMPOSSIBLE if token in forbidden else 0.0 for token in range(size)] if forbidden else None
         nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
         self._before, self._during = _split(nodes, self._token, self._logits)
         made = {id(tensor) for node in self._during for tensor in node.outputs} | {id(self._token)}
@@ -114,7 +118,10 @@ class Stepper:
                 outputs = _call(node.operation, args, kwargs)
             _keep(values, node, outputs)
         logits = single.get(id(self._logits), values[id(self._logits)])
-        return ops.reshape(logits, (-1, logits.shape[-1])), (constants, tuple(after))
+        logits = ops.reshape(logits, (-1, logits.shape[-1]))
+        if self._offset is not None:
+            logits = ops.cast(logits, "float32") + ops.convert_to_tensor(self._offset, "float32")
+        return logits, (constants, tuple(after))
 
 
 def _token_input(model: keras.Model) -> Any:

@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 import keras
@@ -39,6 +40,7 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
         start_id: int | None = None,
         end_id: int | None = None,
         settings: dict[str, Any] | None = None,
+        forbidden: Collection[int] = (),
         **options: Any,
     ) -> None:
         """Makes the layer.
@@ -50,6 +52,7 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
             start_id: The token that each row starts from; None: rows start from prompts.
             end_id: The token after which a row has ended.
             settings: Further arguments of `zoo.decoding.beam_search` or `zoo.decoding.sample`.
+            forbidden: Tokens that are never written, beside the padding.
             **options: Further arguments of `keras.layers.Layer`.
 
         Raises:
@@ -67,7 +70,8 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
         self.max_length = max_length
         self.start_id = start_id
         self.end_id = end_id
-        self.stepper = Stepper(self.model)
+        self.forbidden = tuple(forbidden)
+        self.stepper = Stepper(self.model, self.forbidden)
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Writes a sequence for each row."""
@@ -100,5 +104,7 @@ class Generate(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments, the model among them."""
-        own = {name: getattr(self, name) for name in ("way", "max_length", "start_id", "end_id", "settings")}
+        own = {
+            name: getattr(self, name) for name in ("way", "max_length", "start_id", "end_id", "settings", "forbidden")
+        }
         return {**super().get_config(), **own, "model": keras.saving.serialize_keras_object(self.model)}
