@@ -87,6 +87,11 @@ class TextGenerator:
         """Writes the best text; see `n_best`."""
         return self.n_best(text, **options)[0].text
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the artifact's inputs: of what it can be given, such as `temperature`."""
+        return tuple(port.name for port in self._runtime.inputs)
+
     def n_best(
         self,
         text: str | None = None,

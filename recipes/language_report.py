@@ -168,12 +168,12 @@ def _norms(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, np.nda
 
 def _flow_figure(curves: Mapping[str, Mapping[str, np.ndarray]], steps: int, window: int, label: str) -> Markup:
     figure, axes = report.themed_axes(7.0, 3.2)
-    back = np.arange(steps)[::-1]
     for kind, colour in (("untrained", "muted"), ("trained", "accent")):
         for place, (layer, norms) in enumerate(curves[kind].items()):
             style = ("-", "--", ":", "-.")[place % 4]
             # Zeros, where nothing arrives any more, have no place on a logarithmic scale.
             seen = np.where(norms > 0, norms, np.nan)
+            back = steps - 1 - np.array(report.ticks(len(norms), steps))
             axes.plot(back, seen, color=report.LIGHT[colour], linestyle=style, linewidth=2, label=f"{layer}, {kind}")
     if window < steps:
         axes.axvline(window, color=report.LIGHT["second"], linestyle=":", linewidth=1.5, label="window of training")

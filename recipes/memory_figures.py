@@ -58,10 +58,12 @@ def gradient_flow(gradients: Mapping[str, np.ndarray]) -> Markup:
     """
     figure, axes = report.themed_axes(6.4, 2.9)
     colours = ("accent", "second", "good", "bad")
+    steps = max(gradient.shape[1] for gradient in gradients.values())
     for place, (name, gradient) in enumerate(gradients.items()):
         norms = np.sqrt((gradient.astype("float64") ** 2).sum(axis=(0, 2)))
         # A logarithm has no zero: where nothing arrives the line ends.
-        axes.semilogy(np.where(norms > 0, norms, np.nan), color=report.LIGHT[colours[place % 4]], label=name)
+        seen = np.where(norms > 0, norms, np.nan)
+        axes.semilogy(report.ticks(len(norms), steps), seen, color=report.LIGHT[colours[place % 4]], label=name)
     axes.set(xlabel="steps", ylabel="norm of the gradient")
     axes.legend(frameon=False, fontsize=9)
     return _panels(report.inline_svg(figure, "norm of the gradient at each step"))

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from recipes.files import write_text
 from recipes.report_diagram import model_diagram
-from recipes.report_figures import DARK, LIGHT, inline_svg, learning_curves, readable, themed_axes
+from recipes.report_figures import DARK, LIGHT, inline_svg, learning_curves, readable, themed_axes, ticks
 from recipes.report_labels import confusion_matrix, gallery
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "readable",
     "table",
     "themed_axes",
+    "ticks",
     "write",
 ]
 

@@ -113,6 +113,16 @@ def inline_svg(figure: Figure, label: str) -> Markup:
     return Markup(opening + Markup(svg[svg.index(">") + 1 :].strip()))
 
 
+def ticks(count: int, steps: int) -> range:
+    """Says at which steps a layer has states: a module of a clockwork network has them at every n-th only.
+
+    Args:
+        count: How many states it has.
+        steps: How many steps the sequence has.
+    """
+    return range(0, steps, max(1, -(-steps // count)))
+
+
 def learning_curves(rows: Sequence[Mapping[str, float]], *, best_epoch: int | None = None) -> Markup:
     """One plot for each metric over the epochs, training and validation together, the best epoch marked.
 

@@ -30,6 +30,9 @@ class DataService(Command):
 
         if self.role == "worker" and self.dispatcher is None:
             raise UsageError("a worker needs --dispatcher HOST:PORT")
+        for option in ("dispatcher", "host"):
+            if self.role == "dispatcher" and self.is_typed(option):
+                raise UsageError(f"--{option} is for a worker; leave it out")
         if self.role == "dispatcher":
             server = data_service.start_dispatcher(self.port)
             words = f"dispatcher at {server.target}"

@@ -9,7 +9,7 @@ import tyro
 
 import export
 from recipes.commands.command import Command, print_json, print_table
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, UsageError
 from recipes.files import missing_folders, naming, remove_empty
 
 Format = Literal[tuple(export.FORMATS)]  # type: ignore[valid-type]  # the one table of formats
@@ -59,6 +59,8 @@ class Export(Command):
         from recipes.loading import load_model
 
         self._check_out()
+        if self.data is None and self.is_typed("metric"):
+            raise UsageError("--metric has no effect without --data, on which it is computed")
         evaluate, metadata = self._evaluate(), self._metadata()
         model = load_model(self.model)
         rows, failures, made = [], [], missing_folders(self.out)

@@ -43,7 +43,9 @@ class Generate(Command):
             raise UsageError("--label goes with a run's folder; give an exported file the array, --inputs FILE")
         import export
 
-        found = export.TextGenerator(self.source).n_best(
+        write = export.TextGenerator(self.source)
+        self._refuse_idle(write.inputs)
+        found = write.n_best(
             self.prompt,
             seed=self.seed,
             temperature=1.0 if self.temperature is None else self.temperature,
@@ -55,6 +57,15 @@ class Generate(Command):
         else:
             print(found[0].text)
         return 0
+
+    def _refuse_idle(self, inputs: tuple[str, ...]) -> None:
+        """What a file does not take would be ignored."""
+        for option in ("seed", "temperature", "max_tokens"):
+            if self.is_typed(option) and option not in inputs:
+                name = option.replace("_", "-")
+                raise UsageError(f"--{name} has no effect: {self.source.name} has no input {option!r}; leave it out")
+        if self.prompt is not None and not any(name.endswith("token_ids") for name in inputs):
+            raise UsageError(f"--prompt has no effect: {self.source.name} reads no text; leave it out")
 
     def _stream(self) -> int:
         from recipes.writing import writer_of_run

@@ -142,3 +142,11 @@ def test_gallery_refuses_what_does_not_fit_together() -> None:
         report.gallery(np.zeros((3, 2, 2)), ["a"] * 3, ["a"] * 2)
     with pytest.raises(ValueError, match=r"\(3, 2\)"):
         report.gallery(np.zeros((3, 2)), ["a"] * 3, ["a"] * 3)
+
+
+@pytest.mark.parametrize(("steps", "period"), [(100, 8), (100, 1), (7, 2), (5, 8), (99, 3)])
+def test_ticks_are_the_steps_of_every_nth(steps: int, period: int) -> None:
+    expected = range(0, steps, period)
+    found = report.ticks(len(expected), steps)
+    assert len(found) == len(expected)
+    assert period >= steps or found == expected
