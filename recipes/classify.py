@@ -49,6 +49,10 @@ class Classify(TextClassifier):
 
         if self.csv is None:
             raise UsageError("classify needs a file: --csv FILE --text COLUMN --label COLUMN")
+        if self.text == self.label:
+            raise UsageError(
+                f"classify: --text and --label both name the column {self.text!r}; a text and its class are two"
+            )
         columns = tables.read_csv(self.csv, texts=dict.fromkeys((self.text, self.label)))
         texts, classes = columns[self.text], columns[self.label]
         labels = self._labels(classes)

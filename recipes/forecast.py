@@ -128,10 +128,11 @@ class Forecast(RecipeConfig):
         values, known, ends, name, unit = self._read()
         horizon, history = self._horizon, self._history
         if ends[0] < history + horizon or min(np.diff(ends)) < horizon:
+            lower = "season" if self.history is None and history == self._season else "history"
             raise UsageError(
                 f"forecast: {name} has {len(values):,} values, {ends[0]:,} of them to train, {ends[1] - ends[0]:,} to "
                 f"validate, {ends[2] - ends[1]:,} to test: too few to read {history} and forecast {horizon}; "
-                "lower history or horizon"
+                f"lower {lower} or horizon"
             )
         mean, deviation = forecast_data.scale(values[: ends[0]], name)
         scaled = ((values - mean) / deviation).astype("float32")

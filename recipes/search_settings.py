@@ -71,7 +71,7 @@ def make_goal(recipe: RecipeConfig, objective: str | None, limits: Mapping[str, 
     column = metric if metric.startswith("val_") else f"val_{metric}"
     if not colon:
         direction = usual.mode if column == usual.monitor else ("min" if _is_an_error(metric) else "max")
-    if direction not in ("max", "min"):
+    if not metric or direction not in ("max", "min"):
         raise UsageError(f"an objective reads like accuracy:max or loss:min; got {objective!r}")
     return Goal(column, direction, dict(limits))  # type: ignore[arg-type]  # one of the two
 

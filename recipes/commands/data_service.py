@@ -28,6 +28,8 @@ class DataService(Command):
         from recipes import data_service
         from recipes.console import Console
 
+        if not 0 <= self.port < 2**16:
+            raise UsageError(f"--port must be at least 0 and below 65536; got {self.port}")
         if self.role == "worker" and self.dispatcher is None:
             raise UsageError("a worker needs --dispatcher HOST:PORT")
         for option in ("dispatcher", "host"):

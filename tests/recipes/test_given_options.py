@@ -77,6 +77,8 @@ def test_a_comparison_knows_what_its_runs_were_given(place: Path) -> None:
         (["chaos", "--data-dir", "."], "--data-dir has no effect on mackey_glass, which is generated"),
         (["memory_tasks", "--parameters", "400", "--units", "64"], "--units has no effect beside --parameters"),
         (["memory_tasks", "--bits", "8"], "--bits has no effect on adding; they are of copy"),
+        (["classify", "--csv", "a.csv", "--text", "t", "--label", "t"], "--text and --label both name the column 't'"),
+        (["forecast", "--csv", "a.csv", "--target", "t", "--season", "500"], "lower season or horizon"),
         (["tag", "--conll", "a.conll", "--column", "upos"], "a.conll has one tag for each word, it is no CoNLL-U"),
     ],
 )
@@ -88,6 +90,28 @@ def test_an_option_without_effect_is_an_error(
     assert complaint in said
     assert said.count("\n") == 1
     assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["tune", "digits", "--objective", ":min"], "an objective reads like accuracy:max or loss:min; got ':min'"),
+        (["data-service", "dispatcher", "--port", "99999"], "--port must be at least 0 and below 65536; got 99999"),
+        (["data-service", "dispatcher", "--host", "localhost"], "--host is for a worker; leave it out"),
+        (["export", "model.keras", "--metric", "accuracy"], "--metric has no effect without --data"),
+        (["tune", "forecast", "--csv", "a.csv", "--target", "t", "--series", "etth1"], "no effect beside --csv"),
+        (["compare", "forecast", "--models", "autoregressive", "--time", "t"], "--time has no effect without a file"),
+        (["run", "digits", "--wors", "3"], "unknown option '--wors'; choose from --json, --verbose, --preset, --out"),
+    ],
+)
+def test_other_commands_say_it_too(
+    place: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str
+) -> None:
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert "--PRESETS" not in said
+    assert said.count("\n") == 1
 
 
 def test_a_preset_may_hold_what_another_option_makes_idle() -> None:
