@@ -24,6 +24,7 @@ from export.onnx_cells import STEPS
 from export.onnx_loops import bodies, free_loops
 from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
 from export.onnx_rows import serve_many_rows
+from export.onnx_weights import share_weights
 from export.ports import named_axes
 from export.tflite_ops import PRODUCTS
 from export.trace import Traced
@@ -231,6 +232,7 @@ def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], ma
     free_loops(proto.graph)
     if many_rows and opset >= _OPSET_OF_ROWS:
         serve_many_rows(proto)
+    share_weights(proto.graph)
     strip_names(proto.graph)
     onnx.helper.set_model_props(proto, metadata)
 

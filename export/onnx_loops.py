@@ -59,7 +59,7 @@ def _freed(graph: onnx.GraphProto, loop: onnx.NodeProto, prefix: str) -> list[on
             given = f"{prefix}/{value.name}"
             body.node.append(helper.make_node("Identity", [outside[value.name]], [given]))
             value.name = given
-    _rename(body, outside)
+    rename_read(body, outside)
     before = _take_constant_nodes(graph, body, prefix)
     return [*before, loop, *(helper.make_node("Identity", [outer], [output]) for _, outer, output in constant)]
 
@@ -103,26 +103,32 @@ def _take_constant_nodes(graph: onnx.GraphProto, body: onnx.GraphProto, prefix: 
     for name in names.keys() & constants.keys():
         constants[name].name = names[name]
         graph.initializer.append(constants[name])
-    _rename(body, names)
+    rename_read(body, names)
     return taken
 
 
-def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Other names for what the nodes of a graph read, those of its inner graphs included."""
+def rename_read(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Gives other names to what the nodes of a graph read, those of its inner graphs included.
+
+    Args:
+        graph: Changed in place.
+        names: Name -> the other name.
+    """
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         for body in bodies(node):
-            _rename(body, names)
+            rename_read(body, names)
 
 
 def _drop_unread(graph: onnx.GraphProto) -> None:
     """Drops the copies that nothing reads."""
-    read = _read(graph)
+    read = read_names(graph)
     kept = [node for node in graph.node if node.op_type != "Identity" or node.output[0] in read]
     del graph.node[:]
     graph.node.extend(kept)
 
 
-def _read(graph: onnx.GraphProto) -> set[str]:
+def read_names(graph: onnx.GraphProto) -> set[str]:
+    """Lists what a graph gives and what its nodes read, those of its inner graphs included."""
     names = {value.name for value in graph.output} | {name for node in graph.node for name in node.input}
-    return names.union(*(_read(body) for node in graph.node for body in bodies(node)))
+    return names.union(*(read_names(body) for node in graph.node for body in bodies(node)))
