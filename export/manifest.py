@@ -11,7 +11,7 @@ from typing import Any
 from export.errors import ArtifactError, ExportError, first_line
 from export.files import write_json
 from export.formats import Format
-from export.ports import Port, identifiers, named_axes
+from export.ports import Port, named_axes, written_names
 from export.trace import Traced
 
 NAME = "manifest.json"
@@ -20,17 +20,7 @@ NAME = "manifest.json"
 def describe(traced: Traced, fmt: Format) -> dict[str, Any]:
     """One artifact's entry: how to feed it, what it gives, how its layers were lowered."""
     input_axes, output_axes = named_axes(traced.signature.inputs, traced.outputs)
-    input_names = [port.name for port in traced.signature.inputs]
-    if fmt.name == "saved_model":
-        input_names = identifiers(input_names)
-    elif fmt.name == "onnx":
-        shared = set(input_names)
-        traced = dataclasses.replace(
-            traced,
-            outputs=tuple(
-                dataclasses.replace(p, name=f"{p.name}_out") if p.name in shared else p for p in traced.outputs
-            ),
-        )
+    input_names, output_names = written_names(fmt.name, traced.signature.inputs, traced.outputs)
     return {
         "format": fmt.name,
         "precision": "float32",
@@ -39,13 +29,16 @@ def describe(traced: Traced, fmt: Format) -> dict[str, Any]:
             _port(port, name, axes)
             for port, name, axes in zip(traced.signature.inputs, input_names, input_axes, strict=True)
         ],
-        "outputs": [_port(port, port.name, axes) for port, axes in zip(traced.outputs, output_axes, strict=True)],
+        "outputs": [
+            _port(port, name, axes) for port, name, axes in zip(traced.outputs, output_names, output_axes, strict=True)
+        ],
         "recurrent_layers": [dataclasses.asdict(note) for note in traced.notes],
     }
 
 
 def _port(port: Port, name: str, axes: tuple[str | int, ...]) -> dict[str, Any]:
-    return {"name": name, "dtype": port.dtype, "axes": list(axes)}
+    told = {"name": name, "dtype": port.dtype, "axes": list(axes)}
+    return told if name == port.name else {**told, "keras_name": port.name}
 
 
 # What is written into an entry, or into the file beside the metadata, after this.

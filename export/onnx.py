@@ -25,7 +25,7 @@ from export.onnx_loops import bodies, free_loops
 from export.onnx_rnn import MARKER, OnnxEngine, OnnxLowering, handler
 from export.onnx_rows import serve_many_rows
 from export.onnx_weights import share_weights
-from export.ports import named_axes
+from export.ports import named_axes, written_names
 from export.tflite_ops import PRODUCTS
 from export.trace import Traced
 
@@ -109,7 +109,10 @@ def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
         patch_tf2onnx()
     function = traced.function
     inputs = {f"{argument}:0": name for name, argument in traced.arguments.items()}
-    outputs = {function.structured_outputs[port.name].name: port.name for port in traced.outputs}
+    _, written = written_names("onnx", traced.signature.inputs, traced.outputs)
+    outputs = {
+        function.structured_outputs[port.name].name: name for port, name in zip(traced.outputs, written, strict=True)
+    }
     with tf.device("/CPU:0"):
         frozen = tf2onnx.tf_loader.from_function(function, list(inputs), list(outputs))
         with tf.Graph().as_default() as graph:
@@ -121,7 +124,7 @@ def _convert(traced: Traced, engine: OnnxEngine, opset: int) -> Any:
                 custom_op_handlers={MARKER: (handler(engine), []), **_HANDLERS},
                 input_names=list(inputs),
                 output_names=list(outputs),
-                tensors_to_rename=_onnx_names(inputs, outputs),
+                tensors_to_rename={**inputs, **outputs},
             )
         return tf2onnx.optimizer.optimize_graph(converted).make_model(traced.model.name)
 
@@ -210,12 +213,6 @@ _HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {
     "TopKV2": (_top_k, []),
     **{op: (handle, []) for op, handle in {**onnx_spectral.HANDLERS, **onnx_integers.HANDLERS}.items()},
 }
-
-
-def _onnx_names(inputs: dict[str, str], outputs: dict[str, str]) -> dict[str, str]:
-    """TensorFlow's tensor names -> the model's. In ONNX a value has one name, so an output can't share an input's."""
-    taken = set(inputs.values())
-    return {**inputs, **{tensor: f"{name}_out" if name in taken else name for tensor, name in outputs.items()}}
 
 
 def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], many_rows: bool, opset: int) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # Names that Keras makes up. They change when a model is saved and loaded, so they identify nothing.
 AUTOMATIC_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$")
@@ -21,16 +21,21 @@ class Port:
     dtype: str
 
 
-def unique_names(names: list[str]) -> list[str]:
-    """The names, repeated ones numbered: y, y -> y, y_1. No number makes a name that another one has already."""
-    seen: set[str] = set()
+def unique_names(names: Sequence[str], fold: Callable[[str], str] = str) -> list[str]:
+    """The names, repeated ones numbered: y, y -> y, y_1. No number makes a name that another one has already.
+
+    Args:
+        names: The names; of equal ones the first stays as it is.
+        fold: What two names must differ in.
+    """
+    given, seen = {fold(name) for name in names}, set[str]()
     result = []
     for name in names:
         candidate, number = name, 0
-        while candidate in seen or (number and candidate in names):
+        while fold(candidate) in seen or (number and fold(candidate) in given):
             number += 1
             candidate = f"{name}_{number}"
-        seen.add(candidate)
+        seen.add(fold(candidate))
         result.append(candidate)
     return result
 
@@ -54,7 +59,33 @@ def named_axes(
 
 
 def identifiers(names: Sequence[str]) -> list[str]:
-    """The names as Python identifiers, as tf.function's arguments and a SavedModel's signature want them."""
+    """The names as tf.function's arguments and a SavedModel's signature want them.
+
+    Python identifiers that begin with a letter, and differ in more than upper and lower case. A name that is one stays
+    as it is: of `a b` and `a_b` the first becomes `a_b_1`.
+    """
     plain = [re.sub(r"\W", "_", name, flags=re.ASCII) for name in names]
-    plain = [f"_{name}" if not name or name[0].isdigit() or name == "self" else name for name in plain]
-    return unique_names([f"{name}_" if keyword.iskeyword(name) else name for name in plain])
+    plain = [name if name[:1].isalpha() else f"x_{name.lstrip('_')}" for name in plain]
+    plain = [f"{name}_" if keyword.iskeyword(name) or name == "self" else name for name in plain]
+    return _unchanged_first(names, plain, str.lower)
+
+
+def written_names(format: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> tuple[list[str], list[str]]:
+    """-> (the inputs' names in an artifact, the outputs'); the model's own wherever the format can have them.
+
+    A SavedModel's inputs are identifiers. In ONNX a value has one name, so an output can't share an input's: x, x_out.
+    """
+    taken, given = [port.name for port in inputs], [port.name for port in outputs]
+    if format == "saved_model":
+        return identifiers(taken), given
+    if format == "onnx":
+        wanted = [f"{name}_out" if name in taken else name for name in given]
+        return taken, _unchanged_first([*taken, *given], [*taken, *wanted])[len(taken) :]
+    return taken, given
+
+
+def _unchanged_first(names: Sequence[str], wanted: Sequence[str], fold: Callable[[str], str] = str) -> list[str]:
+    """The wanted names, numbered where they are equal; those that are as they were stay so."""
+    order = sorted(range(len(names)), key=lambda place: wanted[place] != names[place])
+    unique = dict(zip(order, unique_names([wanted[place] for place in order], fold), strict=True))
+    return [unique[place] for place in range(len(names))]

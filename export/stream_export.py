@@ -15,7 +15,7 @@ from export.inference import inference_form
 from export.loops import collect_in_array
 from export.lowering import Lowering, lowered
 from export.onnx_rnn import OnnxLowering
-from export.ports import Port, identifiers
+from export.ports import Port, identifiers, written_names
 from export.quantization_tflite import CALIBRATED
 from export.signature import Signature, output_names
 from export.stream_engine import StepEngine
@@ -103,18 +103,29 @@ def _check_names(step: StreamingModel, ports: list[Port], target: Lowering) -> N
     Raises:
         ExportError: The model has an input or output of such a name.
     """
-    before = set(before_names(step))
-    # ONNX has no two values of one name: it writes an output with a suffix that is named like an input.
+    before = {name.lower() for name in before_names(step)}
+    # ONNX has no two values of one name: a state that comes out has a suffix.
     after = before | {f"{name}_out" for name in before} if isinstance(target, OnnxLowering) else before
     inputs = [port.name for port in ports]
     for name, identifier in zip(inputs, identifiers(inputs), strict=True):
-        if {name, identifier} & before:
+        if {name.lower(), identifier.lower()} & after:
             raise ExportError(f"model {step.model.name!r} has an input that is named like a state; rename {name!r}")
     for port in step.plan.traced.outputs:
-        if port.name in after:
+        if port.name.lower() in after:
             raise ExportError(
                 f"model {step.model.name!r} has an output that is named like a state; rename {port.name!r}"
             )
+
+
+def step_names(step: StreamingModel, format: str) -> tuple[dict[str, str], dict[str, str]]:
+    """-> (name of an input or state -> the name that a step artifact has for it, the same of the outputs)."""
+    states = [Port(spec.name, spec.shape, spec.dtype) for spec in step.plan.specs]
+    inputs, outputs = [*step.plan.traced.signature.inputs, *states], [*step.plan.traced.outputs, *states]
+    taken, given = written_names(format, inputs, outputs)
+    return (
+        dict(zip([port.name for port in inputs], taken, strict=True)),
+        dict(zip([port.name for port in outputs], given, strict=True)),
+    )
 
 
 def before_names(step: StreamingModel) -> list[str]:

@@ -10,10 +10,10 @@ import tensorflow as tf
 from export.calibration import Arrays, Step, calibration_feeds, step_feeds
 from export.drift import DriftReport, measure_drift
 from export.errors import QuantizationError
-from export.formats import FORMATS, Format
+from export.formats import FORMATS, Format, format_of
 from export.quantization import Quantizer, Wish, make_quantizer
 from export.stream import load_step
-from export.stream_export import STEP, StreamForm, lowering, trace_step
+from export.stream_export import STEP, StreamForm, lowering, step_names, trace_step
 from export.stream_proof import proof_inputs
 from export.streaming import StreamingModel
 from export.trace import Traced
@@ -106,12 +106,11 @@ def step_drift(step: StreamingModel, path: Path, chunk: int, sequences: Sequence
         sequences = [{port.name: array for port, array in random.items()}]
     calls = [call for sequence in sequences for call in cut(step, sequence, chunk)]
     backend, _ = load_step(path, 1)
-    names = [port.name for port in step.plan.traced.outputs]
+    _, written = step_names(step, format_of(path).name)
 
     def quantized(inputs: Arrays, states: Arrays) -> tuple[Arrays, Arrays]:
         outputs, after = backend.step({n: np.ascontiguousarray(x) for n, x in inputs.items()}, states)
-        # ONNX has no two values of one name: an output that is named like an input is written with a suffix.
-        return {n: outputs[n] if n in outputs else outputs[f"{n}_out"] for n in names}, after
+        return {port.name: outputs[written[port.name]] for port in step.plan.traced.outputs}, after
 
     def over(steps: int) -> DriftReport:
         endless = itertools.islice(itertools.cycle(calls), steps)

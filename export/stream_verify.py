@@ -12,13 +12,12 @@ from export.errors import ArtifactError, QuantizationError
 from export.float_parts import float_parts
 from export.formats import Format, Tolerance, format_of
 from export.native import not_native
-from export.ports import identifiers
 from export.quality import judge_metrics
 from export.quantization import Wish
 from export.quantization_tflite import CALIBRATED
 from export.reference import Reference
 from export.stream import Stream, load_step
-from export.stream_export import SERVE, lowering, stream_form, trace_step
+from export.stream_export import SERVE, lowering, step_names, stream_form, trace_step
 from export.stream_precision import calibration_sequences, cut, step_drift
 from export.stream_proof import join, odd_chunks, proof_inputs
 from export.streaming import StreamingModel
@@ -102,9 +101,9 @@ class _Check:
         self._step = step
         self._plan = step.plan
         self._reference = Reference(step.model, step.plan.traced.signature)
-        names = [port.name for port in step.plan.traced.signature.inputs]
-        as_written = identifiers(names) if report.format == "saved_model" else names
-        self._taken = dict(zip(names, as_written, strict=True))  # the model's name -> the artifact's
+        ports = step.plan.traced.signature.inputs
+        taken, self._given = step_names(step, report.format)  # the model's name -> the artifact's
+        self._taken = {port.name: taken[port.name] for port in ports}
         self._path = path
         self._report = report
         self._data = data
@@ -161,11 +160,10 @@ class _Check:
         return {self._taken[name]: array for name, array in inputs.items()}
 
     def _outputs(self, got: Arrays) -> Arrays:
-        """The outputs as the model names them: ONNX adds a suffix to one that is named like an input."""
+        """The outputs as the model names them."""
         found = {}
         for port, rate in zip(self._plan.traced.outputs, self._plan.rates, strict=True):
-            name = next((name for name in (port.name, f"{port.name}_out") if name in got), None)
-            if name is not None:
+            if (name := self._given[port.name]) in got:
                 found[port.name] = got[name]
             elif rate is not None:  # one without time axis may have no value yet
                 raise ArtifactError(f"output {port.name!r} is missing; there are {', '.join(map(repr, got))}")

@@ -21,7 +21,7 @@ from export.formats import FORMATS, Format, Tolerance, format_of
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering, seeds_kept
 from export.native import lowering_of, not_native
-from export.ports import AUTOMATIC_NAME, Port, identifiers
+from export.ports import AUTOMATIC_NAME, Port, written_names
 from export.quality import Evaluate, in_batches, judge_metrics
 from export.quantization import Wish
 from export.quantization_tflite import CALIBRATED
@@ -107,10 +107,11 @@ def verify(
 def _sizes(model: keras.Model, runtime: Runtime, input_signature: Any) -> dict[str, int | None]:
     """The sizes to which an artifact's batch and time were fixed, where the model leaves them open."""
     ports = next(candidate_signatures(model, input_signature)).inputs
-    written = {port.name: port.shape for port in runtime.inputs}
+    shapes = {port.name: port.shape for port in runtime.inputs}
     sizes: dict[str, int | None] = {"batch": None, "time": None}
-    for port, identifier in zip(ports, identifiers([port.name for port in ports]), strict=True):
-        shape = written.get(port.name, written.get(identifier, ()))
+    names, _ = written_names(format_of(runtime.path).name, ports, ())
+    for port, name in zip(ports, names, strict=True):
+        shape = shapes.get(name, shapes.get(port.name, ()))
         for axis, size in zip(sizes, range(min(2, len(shape), len(port.shape))), strict=False):
             if port.shape[size] is None and shape[size] is not None:
                 sizes[axis] = shape[size]
@@ -189,19 +190,24 @@ class _Comparison:
     def interface(self) -> bool:
         """Matches the artifact's inputs and outputs with the model's, by name; false where values can't be compared."""
         misses = len(self.report.misses)
-        self._input_of = self._match("input", self.traced.signature.inputs, self.runtime.inputs)
-        self._output_of = self._match("output", self.traced.outputs, self.runtime.outputs)
+        taken, given = self.traced.signature.inputs, self.traced.outputs
+        names = written_names(self.report.format, taken, given)
+        self._input_of = self._match("input", taken, names[0], self.runtime.inputs)
+        self._output_of = self._match("output", given, names[1], self.runtime.outputs)
         return len(self.report.misses) == misses
 
-    def _match(self, kind: str, wanted: Sequence[Port], found: Sequence[Port]) -> dict[str, str]:
+    def _match(
+        self, kind: str, wanted: Sequence[Port], written: Sequence[str], found: Sequence[Port]
+    ) -> dict[str, str]:
         if len(wanted) != len(found):
             self._miss(f"{len(found)} {kind}s ({_list(found)}), the model has {len(wanted)} ({_list(wanted)})")
             return {}
         names = {port.name: port for port in found}
         as_written = {}
-        for index, (port, identifier) in enumerate(zip(wanted, identifiers([p.name for p in wanted]), strict=True)):
-            candidates = [port.name, f"{port.name}_out", identifier]
-            match = next((names[name] for name in candidates if name in names), None)
+        for index, (port, name) in enumerate(zip(wanted, written, strict=True)):
+            match = names.get(name)
+            if match is None and port.name not in written:  # another tool may keep what we change
+                match = names.get(port.name)
             if match is None and AUTOMATIC_NAME.match(port.name) and AUTOMATIC_NAME.match(found[index].name):
                 match = found[index]  # both names were made up by Keras, at different times
             if match is None:

@@ -166,6 +166,35 @@ class Scaled:
         return keras.ops.tanh(self.scale * x)
 
 
+ALIKE = {
+    "inputs, once they are identifiers": (("a b", "a_b"), ("y", "z")),
+    "inputs, but for case": (("X", "x"), ("y", "z")),
+    "inputs of TensorFlow's own sort": (("_", "é"), ("y", "z")),
+    "outputs, once one gives way to an input": (("x", "y"), ("x", "x_out")),
+    "an input, once an output gives way": (("x", "x_out"), ("x", "y")),
+}
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("which", ALIKE)
+def test_names_that_would_become_one_stay_apart(which: str, fmt: str, tmp_path: Path) -> None:
+    """The manifest tells which is which; each layer has units of its own, so that a swap has the wrong shape."""
+    names, given = ALIKE[which]
+    inputs = [keras.Input((None, size), name=name) for name, size in zip(names, (2, 3), strict=True)]
+    layers = [L.LSTM(4, return_sequences=True), L.GRU(5, return_sequences=True)]
+    outputs = dict(zip(given, (layer(x) for layer, x in zip(layers, inputs, strict=True)), strict=True))
+    model = randomise(keras.Model(inputs, outputs))
+    path = export.export_model(model, tmp_path, fmt).path
+    assert export.verify(model, path).passed
+    entry = json.loads((tmp_path / "manifest.json").read_text())["artifacts"][path.name]
+    written = [{port.get("keras_name", port["name"]): port for port in entry[kind]} for kind in ("inputs", "outputs")]
+    arrays = {name: np.ones((1, 7, size), "float32") for name, size in zip(names, (2, 3), strict=True)}
+    got = plain_runtime(path)({written[0][name]["name"]: array for name, array in arrays.items()})
+    expected = model([arrays[name] for name in names])
+    for name in given:
+        np.testing.assert_allclose(got[written[1][name]["name"]], expected[name], atol=1e-5)
+
+
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_an_activation_may_have_no_hash(fmt: str, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((None, 3)), L.LSTM(3, activation=Scaled())])

@@ -9,7 +9,7 @@ import pytest
 from export import saved_model
 from export.cases import make_cases
 from export.domains import Domain, input_domains
-from export.ports import Port, identifiers, named_axes, unique_names
+from export.ports import Port, identifiers, named_axes, unique_names, written_names
 from export.trace import Traced, trace
 from tests.export import user_cells
 
@@ -98,9 +98,24 @@ def test_a_signature_by_keyword() -> None:
 
 def test_repeated_and_unspeakable_names() -> None:
     assert unique_names(["y", "y", "y_1", "y"]) == ["y", "y_2", "y_1", "y_3"]
-    found = identifiers(["a b", "a-b", "1st", "class", "self", "ü"])
-    assert len(set(found)) == 6
-    assert all(name.isidentifier() for name in found)
+    found = identifiers(["a b", "a-b", "1st", "_1st", "class", "self", "ü", "_", "", "X", "x"])
+    assert len({name.lower() for name in found}) == 11  # TensorFlow's ops differ in more than case
+    assert all(name.isidentifier() and name[0].isalpha() for name in found)
+
+
+def test_a_name_that_is_an_identifier_stays_as_it_is_beside_one_that_becomes_the_same() -> None:
+    assert identifiers(["a b", "a_b", "a_b_1"]) == ["a_b_2", "a_b", "a_b_1"]
+
+
+def test_an_output_of_an_onnx_file_has_a_name_that_no_other_value_has() -> None:
+    def written(inputs: list[str], outputs: list[str]) -> list[str]:
+        shape: tuple[int | None, ...] = (None, 2)
+        ports = [[Port(name, shape, "float32") for name in names] for names in (inputs, outputs)]
+        return written_names("onnx", *ports)[1]
+
+    assert written(["x"], ["x", "y"]) == ["x_out", "y"]
+    assert written(["x"], ["x", "x_out"]) == ["x_out_1", "x_out"]
+    assert written(["x", "x_out"], ["x", "x_out"]) == ["x_out_1", "x_out_out"]
 
 
 def test_two_sequences_have_two_time_axes() -> None:

@@ -223,6 +223,24 @@ def test_an_output_named_like_a_state_is_refused(name: str, fmt: str, tmp_path: 
         export.export_model(keras.Model(x, {"y": y, name: L.Dense(2)(y)}), tmp_path, fmt, streaming=True)
 
 
+@pytest.mark.parametrize(("name", "fmt"), [("gru h", "saved_model"), ("GRU_h", "saved_model"), ("gru_h_out", "onnx")])
+def test_an_input_named_like_a_state_is_refused(name: str, fmt: str, tmp_path: Path) -> None:
+    x = keras.Input((None, 5), name=name)
+    model = keras.Model(x, L.GRU(2, return_sequences=True, name="gru")(x))
+    with pytest.raises(export.ExportError, match=f"an input that is named like a state; rename '{name}'$"):
+        export.export_model(model, tmp_path, fmt, streaming=True)
+
+
+@pytest.mark.parametrize("fmt", ["saved_model", "onnx"])
+def test_names_that_would_become_one_stay_apart_in_steps(fmt: str, tmp_path: Path) -> None:
+    inputs = [keras.Input((None, size), name=name) for name, size in (("a b", 2), ("a_b", 3))]
+    layers = [L.GRU(4, return_sequences=True), L.LSTM(5, return_sequences=True)]
+    first, second = (layer(x) for layer, x in zip(layers, inputs, strict=True))
+    model = randomise(keras.Model(inputs, {"a_b": first, "a_b_out": second}))
+    artifact = export.export_model(model, tmp_path, fmt, streaming=True)
+    assert export.verify(model, artifact).passed
+
+
 def test_samples_are_fed_as_they_come(artifact_of: Any) -> None:
     """One channel of audio, without axes for batch and channels."""
     artifact, model = artifact_of("own front end", "onnx")
