@@ -1,7 +1,8 @@
 """Mends what the converter gets wrong in a fused LSTM (UNIDIRECTIONAL_SEQUENCE_LSTM).
 
 The state lives on into the next call (outputs off by up to 0.87, measured), the cell is clipped at 10 (off by 2.0 on an
-LSTM that counts), and one zero constant is the state of two layers, or of a layer and something else's zeros.
+LSTM that counts), and one zero constant is the state of two layers, or of a layer and something else's zeros. A cell
+that stays below 1/2 gets a finer scale than LiteRT's kernel takes the tanh of (outputs off by four times their size).
 """
 
 import collections
@@ -15,6 +16,7 @@ from export.micro_ops import LSTM, op_name
 from export.tflite_size import pack
 
 _STATES = (18, 19)  # the op's inputs: output state, cell state
+_FINEST_CELL = 2.0**-15  # of 16 bits that reach from -1 to 1
 _TYPES: dict[int, type[np.generic]] = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT8: np.int8,
@@ -57,9 +59,15 @@ class _Mender:
         for operator in self._graph.operators or []:
             if op_name(self._model, operator) == LSTM:
                 operator.builtinOptions.cellClip = 0.0
+                self._widen(self._graph.tensors[int(operator.inputs[_STATES[1]])])
                 operators += [self._reset(int(operator.inputs[place])) for place in _STATES]
             operators.append(operator)
         self._graph.operators = operators
+
+    def _widen(self, cell: Any) -> None:
+        """The kernels read the scale when they start; nothing else in the file was made for it."""
+        if cell.type == schema.TensorType.INT16 and cell.quantization.scale[0] < _FINEST_CELL:
+            cell.quantization.scale = [_FINEST_CELL]
 
     def _own(self, index: int) -> int:
         """The state itself, or another for a constant that has other uses."""

@@ -85,6 +85,19 @@ def test_a_cell_beyond_ten_is_not_clipped(tmp_path: Path) -> None:
         np.testing.assert_allclose(micro_runtime.run_micro(content, [{"x": x}])[0][0]["y"], model(x), atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [0.3, 0.05])
+def test_an_int8_lstm_of_small_values_is_right_in_both_runtimes(size: float, tmp_path: Path) -> None:
+    """Its cell stays below 1/2, which LiteRT's kernel would otherwise answer with one number for all."""
+    keras.utils.set_random_seed(1)
+    x = keras.Input((12, 5), name="x")
+    model = keras.Model(x, L.LSTM(8, name="lstm")(x))
+    given = {"x": size * data()["x"]}
+    artifact = export.export_model(model, tmp_path, target="micro", precision="int8", calibration=given)
+    (output,) = artifact.report.outputs
+    assert output.relative < 0.15
+    assert output.cosine > 0.98
+
+
 @pytest.mark.parametrize("precision", ["float32", "int16x8"])
 def test_a_gru_goes_there_as_a_step_model(precision: str, tmp_path: Path) -> None:
     model = model_of(L.GRU(12, return_sequences=True, name="gru"), time=None)
