@@ -17,7 +17,7 @@ from export.formats import FORMATS, Format, get_format
 from export.native import lowering_of, not_native
 from export.onnx_rnn import OnnxLowering
 from export.quality import Evaluate
-from export.quantization import Wish
+from export.quantization import Wish, refused_by_keras
 from export.stream_precision import step_quantizer
 from export.stream_verify import compare_stream
 from export.streaming import StreamingModel, to_streaming
@@ -129,7 +129,10 @@ def export_model(
         if require_native:
             _require_native(job.traced, fmt)
         entry = manifest.with_metadata({**job.entry, "precision": wish.precision}, metadata or {})
-        job.convert(written, manifest.in_file(entry, model.name))
+        try:
+            job.convert(written, manifest.in_file(entry, model.name))
+        except ExportError as error:
+            raise refused_by_keras(model, fmt) or error from error.__cause__
         if wish.precision != "float32":
             entry["left_in_float"] = left_in_float(float_parts(written, model))
         report = None

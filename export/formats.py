@@ -12,8 +12,9 @@ from export.errors import ExportError
 class Tolerance:
     """What an output may differ from the Keras model's.
 
-    It passes where |artifact - keras| <= atol + rtol * |keras| for every element; with a `relative`, which fewer bits
-    need, where in each case the root mean square of the difference is <= atol + relative * that of the model's values.
+    It passes where for every element |artifact - keras| <= atol + rtol * (the largest |keras| of its row, which is one
+    example of the batch); with a `relative`, which fewer bits need, where in each case the root mean square of the
+    difference is <= atol + relative * that of the model's values.
     """
 
     atol: float

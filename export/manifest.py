@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ def describe(traced: Traced, fmt: Format) -> dict[str, Any]:
     return {
         "format": fmt.name,
         "precision": "float32",
-        "runtime": {"package": fmt.runtime, "tested_with": importlib.metadata.version(fmt.runtime)},
+        "runtime": {"package": fmt.runtime, "tested_with": _runtime_version(fmt.runtime)},
         "inputs": [
             _port(port, name, axes)
             for port, name, axes in zip(traced.signature.inputs, input_names, input_axes, strict=True)
@@ -34,6 +35,15 @@ def describe(traced: Traced, fmt: Format) -> dict[str, Any]:
         ],
         "recurrent_layers": [dataclasses.asdict(note) for note in traced.notes],
     }
+
+
+def _runtime_version(package: str) -> str:
+    """A runtime's version, under whatever name it was installed: tensorflow-cpu, onnxruntime-gpu, a nightly build."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        module = importlib.import_module(package.replace("-", "_"))
+        return str(getattr(module, "__version__", "unknown"))
 
 
 def _port(port: Port, name: str, axes: tuple[str | int, ...]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Inputs and outputs stay float32 in all of them. A SavedModel has float32 only.
 import dataclasses
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from export.calibration import Arrays, Calibration, calibration_feeds
@@ -140,6 +141,18 @@ def make_quantizer(
     renamed = tuple((signature, {names[name]: array for name, array in feed.items()}) for feed in feeds)
     tflite = None if precision == "float32" else TfliteQuantizer(precision, renamed, timeout=timeout)
     return Quantizer(precision, feeds, tflite, timeout)
+
+
+def refused_by_keras(model: keras.Model, fmt: Format) -> QuantizationError | None:
+    """Why a converter failed on a model whose layers Keras quantized itself (`model.quantize`); None for another."""
+    for layer in model._flatten_layers():
+        if mode := getattr(layer, "quantization_mode", None):
+            precision = ", with precision='int8'" if "int8" in fmt.tolerance else ""
+            return QuantizationError(
+                f"layer {layer.name!r} was quantized by Keras ({mode}), in ops that {fmt.name} lacks; export the model "
+                f"as it was before quantize(){precision}"
+            )
+    return None
 
 
 def _refuse_integers(traced: Traced) -> None:

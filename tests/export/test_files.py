@@ -221,6 +221,26 @@ def test_the_manifest_tells_a_stranger_enough(fmt: str, artifact_of: Any) -> Non
     assert manifest["model"] == "regressor"
 
 
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_runtime_may_be_installed_under_another_name(
+    fmt: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As tensorflow-cpu and onnxruntime-gpu are."""
+    runtime = export.FORMATS[fmt].runtime
+    expected, version = importlib.metadata.version(runtime), importlib.metadata.version
+
+    def renamed(name: str) -> str:
+        if name == runtime:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", renamed)
+    model = keras.Sequential([keras.Input((None, 3)), L.LSTM(3)])
+    export.export_model(model, tmp_path, fmt, verify=False)
+    (entry,) = json.loads((tmp_path / "manifest.json").read_text())["artifacts"].values()
+    assert entry["runtime"]["tested_with"] == expected
+
+
 def test_the_manifest_says_which_layer_is_a_loop_and_why(tmp_path: Path) -> None:
     x = keras.Input((None, 3))
     y = L.GRU(2, activation="silu", return_sequences=True, name="odd")(x)

@@ -15,6 +15,8 @@ from tests.export.judging import SUFFIXES, plain_runtime
 from tests.export.random_models import randomise
 
 L = keras.layers
+
+
 CELLS = {"LSTM": L.LSTM, "GRU": L.GRU, "SimpleRNN": L.SimpleRNN}
 
 
