@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import itertools
 import logging
 import re
+import string
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -237,17 +239,22 @@ def _finish(proto: onnx.ModelProto, traced: Traced, metadata: dict[str, str], ma
 def strip_names(graph: onnx.GraphProto) -> None:
     """Short names for inner values, none for nodes: the traced ops' long ones are most of a small file's bytes."""
     kept = {value.name for value in [*graph.input, *graph.output]}
+    free = (name for name in _short_names() if name not in kept)
     short: dict[str, str] = {"": ""}
 
     def rename(name: str) -> str:
         if name not in kept and name not in short:
-            short[name] = f"_{len(short)}"
+            short[name] = next(free)
         return name if name in kept else short[name]
 
     def visit(inner: onnx.GraphProto) -> None:
         del inner.value_info[:]
         for value in [*inner.input, *inner.output, *inner.initializer]:
             value.name = rename(value.name)
+        if inner is not graph:
+            inner.name = "body"
+            for dim in (d for v in [*inner.input, *inner.output] for d in v.type.tensor_type.shape.dim):
+                dim.ClearField("dim_param")  # tf2onnx's number for a size of which it knows nothing
         for node in inner.node:
             node.name, node.doc_string = "", ""
             node.input[:] = [rename(name) for name in node.input]
@@ -256,6 +263,14 @@ def strip_names(graph: onnx.GraphProto) -> None:
                 visit(body)
 
     visit(graph)
+
+
+def _short_names() -> Iterator[str]:
+    """a, b ... Z, aa, ab ... aZ, a0 ...: one or two letters for all values of any but a very large file."""
+    for length in itertools.count():
+        for first in string.ascii_letters:
+            for rest in itertools.product(string.ascii_letters + string.digits, repeat=length):
+                yield first + "".join(rest)
 
 
 @contextlib.contextmanager

@@ -56,6 +56,13 @@ def self_attention(
         return call(query, values, *keys, attention_mask=mask, use_causal_mask=False, **kwargs)
 
 
+def attention(scope: Scope, layer: Any, call: Callable[..., Any], inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    """Attention and AdditiveAttention, to something that does not run with the stream."""
+    if not all(scope.is_constant(tensor) for tensor in inputs[1:]):
+        raise refuse(layer, "its attention is not bounded; use MultiHeadAttention(sliding_window=)")
+    return call(inputs, *args, **kwargs)
+
+
 def _valid(scope: Scope, layer: Any, value: tf.Tensor, key: tf.Tensor | None) -> tf.Tensor:
     """(batch, steps) int32: 1 where a step may be attended to."""
     valid = tf.ones(tf.stack(dims(value)[:2]), tf.int32)

@@ -17,7 +17,7 @@ from keras.src.ops.numpy import GetItem, Pad
 from export import stream_windows as windows
 from export.lowering import Patches, patched, patching, time_folded
 from export.signature import Signature
-from export.stream_attention import self_attention
+from export.stream_attention import attention, self_attention
 from export.stream_recurrent import inner_loop, recurrent, unseen
 from export.stream_scope import Scope, Timing, active, entered, refuse
 from export.tensors import where
@@ -249,8 +249,8 @@ HANDLERS: dict[type, Handler] = {
     keras.layers.Bidirectional: _refuse("it reads the sequence from both ends; use the forward layer alone"),
     keras.layers.MultiHeadAttention: self_attention,
     keras.layers.GroupQueryAttention: self_attention,
-    keras.layers.Attention: _refuse("its attention is not bounded; use MultiHeadAttention(sliding_window=)"),
-    keras.layers.AdditiveAttention: _refuse("its attention is not bounded; use MultiHeadAttention(sliding_window=)"),
+    keras.layers.Attention: attention,
+    keras.layers.AdditiveAttention: attention,
     keras.layers.Conv1D: windows.convolution,
     keras.layers.Conv2D: windows.convolution,
     keras.layers.Conv3D: windows.convolution,

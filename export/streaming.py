@@ -25,6 +25,7 @@ from export.trace import Traced, trace
 States = dict[str, tf.Tensor]
 # Of the chunk that shows what each op does to time; a number that is rarely that of features, which would look alike.
 _HOPS = 11
+_SEQUENCE = 3  # axes of most sequences: batch, time, features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +158,23 @@ def to_streaming(model: keras.Model, *, input_signature: Any = None) -> Streamin
         model.read_first_states()
         return model
     traced = trace(model, saved_model.lowering(), input_signature)
-    plan = Plan(traced, _streams(traced), _strides(model))
+    choices, failures = _choices(traced), []
+    for streams in choices:
+        try:
+            step = _made(model, Plan(traced, streams, _strides(model)))
+        except NotCausalError as error:
+            failures.append(error)
+            continue
+        # One of several choices is right only if something runs along with its sequences.
+        if len(choices) == 1 or any(rate is not None for rate in step.plan.rates):
+            return step
+    if failures:
+        raise failures[0]
+    raise NotCausalError(f"model {model.name!r} can't be streamed: none of its outputs runs along with an input")
+
+
+def _made(model: keras.Model, plan: Plan) -> StreamingModel:
+    """The step model, with the windows of layers of unknown kind as they are found by trying."""
     while True:
         try:
             step = StreamingModel(model, _discover(plan))
@@ -187,21 +204,27 @@ def _prove(model: keras.Model, step: StreamingModel) -> None:
         ) from error
 
 
-def _streams(traced: Traced) -> tuple[bool, ...]:
-    """An input is a sequence if its second axis is open; if none is, where others follow it, or entries are looked up.
+def _choices(traced: Traced) -> list[tuple[bool, ...]]:
+    """Which inputs may be the sequences, the likeliest choice first; the others are the same at all steps.
 
-    Beside a sequence of any length, an input of fixed size (a picture, say) is the same at all steps.
+    An input is a sequence if its second axis is open; if none is, where others follow it, or entries are looked up.
+    Sequences run side by side, so those of a fixed size have one length. A picture looks like a sequence of rows.
     """
     domains, ports = input_domains(traced.function, traced.arguments), traced.signature.inputs
-    flags = [len(port.shape) > 1 and port.shape[1] is None for port in ports]
-    if not any(flags):
-        flags = [len(p.shape) > 2 or (len(p.shape) == 2 and domains[p.name].size is not None) for p in ports]
-    if not any(flags):
+    found = [port for port in ports if len(port.shape) > 1 and port.shape[1] is None]
+    if not found:
+        found = [p for p in ports if len(p.shape) > 2 or (len(p.shape) == 2 and domains[p.name].size is not None)]
+    if not found:
         names = ", ".join(repr(port.name) for port in ports)
         raise ExportError(
             f"model {traced.model.name!r} has no input with a time axis to stream; its inputs are {names}"
         )
-    return tuple(flags)
+    found = [port for port in found if port.shape[1] != 1] or found
+    flat = {port for port in found if len(port.shape) <= _SEQUENCE}
+    groups = [[port for port in found if port.shape[1] == n] for n in dict.fromkeys(port.shape[1] for port in found)]
+    groups += [fewer for group in groups if (fewer := [port for port in group if port in flat])]
+    groups.sort(key=lambda group: not flat.intersection(group))
+    return list(dict.fromkeys(tuple(port in group for port in ports) for group in groups))
 
 
 def _strides(model: keras.Model) -> int:

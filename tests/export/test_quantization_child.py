@@ -64,6 +64,29 @@ def test_a_killed_calibration_leaves_the_old_artifact(tmp_path: Path, monkeypatc
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("end", ["kill", "crash", "abort"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"format": "onnx", "precision": "int8_full"},
+        {"format": "tflite", "precision": "int16x8"},
+        {"target": "micro", "precision": "int8", "time": 16},
+        {"format": "tflite", "precision": "int16x8", "streaming": True},
+    ],
+    ids=["onnx", "tflite", "micro", "step"],
+)
+def test_a_calibration_that_dies_is_survived_in_every_format(
+    options: dict[str, Any], end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker(tmp_path, monkeypatch, ENDS[end][0])
+    x = keras.Input((None, 3), name="x")
+    model = keras.Model(x, L.Conv1D(2, 2, padding="causal", name="y")(x))
+    data = {"x": np.random.default_rng(0).normal(size=(8, 16, 3)).astype("float32")}
+    with pytest.raises(export.QuantizationError, match="calibration failed: the tool was ended by signal"):
+        export.export_model(model, tmp_path / "out", calibration=data, **options)
+    assert not list((tmp_path / "out").iterdir())
+
+
 def _raw_loop() -> tuple[bytes, list[Any]]:
     """A whole-sequence GRU as the converter writes it, and data for it."""
     x = keras.Input((None, 16), name="x")

@@ -1,5 +1,7 @@
 """Chunk by chunk equals the whole sequence, for any causal model; and the others are refused, the layer named."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,55 @@ from tests.export.causal_models import CAUSAL, RunningMean, model_of, random_cau
 from tests.export.not_causal_models import NOT_CAUSAL, NOT_CAUSAL_EITHER
 
 L = keras.layers
+
+
+def _with_a_picture(sequence: tuple[int | None, ...], picture: tuple[int | None, ...]) -> keras.Model:
+    p, x = keras.Input(picture, name="picture"), keras.Input(sequence, name="x")
+    start = L.Dense(4)(L.GlobalAveragePooling2D()(L.Conv2D(3, 3)(p)))
+    return keras.Model([p, x], L.GRU(4, return_sequences=True, name="gru")(x, initial_state=start))
+
+
+def _with_a_label() -> keras.Model:
+    ids, label = keras.Input((20,), dtype="int32", name="ids"), keras.Input((1,), dtype="int32", name="label")
+    start = L.Flatten()(L.Embedding(5, 4)(label))
+    return keras.Model([ids, label], L.GRU(4, return_sequences=True)(L.Embedding(9, 3)(ids), initial_state=start))
+
+
+def _with_a_table() -> keras.Model:
+    table, x = keras.Input((7, 4), name="table"), keras.Input((20, 3), name="x")
+    return keras.Model([table, x], L.Attention()([L.GRU(4, return_sequences=True)(x), table]))
+
+
+def _side_by_side() -> keras.Model:
+    x, y = keras.Input((20, 3), name="x"), keras.Input((20, 2), name="y")
+    return keras.Model(
+        [x, y], L.Concatenate()([L.GRU(4, return_sequences=True)(x), L.LSTM(4, return_sequences=True)(y)])
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "streams"),
+    [
+        (lambda: _with_a_picture((20, 3), (28, 28, 1)), (False, True)),
+        (lambda: _with_a_picture((28, 3), (28, 28, 1)), (False, True)),
+        (lambda: _with_a_picture((None, 3), (None, None, 1)), (False, True)),
+        (_with_a_label, (True, False)),
+        (_with_a_table, (False, True)),
+        (_side_by_side, (True, True)),
+    ],
+    ids=["a picture", "a picture as high as the sequence is long", "open sizes", "a label", "a table", "two sequences"],
+)
+def test_only_time_axes_are_cut_into_chunks(make: Any, streams: tuple[bool, ...]) -> None:
+    """An input that is no sequence is the same at all steps, whatever its shape."""
+    assert export.to_streaming(make()).plan.streams == streams
+
+
+def test_of_a_sequence_beside_a_picture_the_sequence_is_refused() -> None:
+    p, x = keras.Input((28, 28, 1), name="picture"), keras.Input((20, 3), name="x")
+    start = L.Dense(4)(L.GlobalAveragePooling2D()(p))
+    model = keras.Model([p, x], L.GRU(4, return_sequences=True, go_backwards=True, name="back")(x, initial_state=start))
+    with pytest.raises(export.NotCausalError, match="layer 'back'"):
+        export.to_streaming(model)
 
 
 def whole_and_chunked(
