@@ -10,7 +10,7 @@ import numpy as np
 from export.cases import Arrays, Case
 from export.formats import Tolerance
 from export.reference import Reference
-from export.undecided import moved_weights
+from export.undecided import FLOAT32_EPS, moved_outputs, moved_weights
 from export.verify_report import ROUNDINGS, OutputReport, compare_output
 
 _TRIES = 8  # in each of which rounding goes another way
@@ -30,6 +30,7 @@ class Unstable:
         self._reference = reference
         self._usual = usual
         self._found: dict[str, Arrays] = {}  # case -> how far one rounding moves the outputs
+        self._layers: set[str] = set()  # the cases in which roundings of layers' outputs were tried too
 
     def explains(
         self, judge: OutputReport, case: Case, expected: Arrays, got: np.ndarray, kept: np.ndarray | None
@@ -50,6 +51,16 @@ class Unstable:
             self._found[case.name] = self._moved(case, expected)
         if judge.name not in self._found[case.name]:
             return 0.0
+        if moved := self._explained(judge, case, expected, got, kept):
+            return moved
+        if case.name not in self._layers:
+            self._layers.add(case.name)
+            self._found[case.name] = self._moved_in_layers(case, expected, self._found[case.name])
+        return self._explained(judge, case, expected, got, kept)
+
+    def _explained(
+        self, judge: OutputReport, case: Case, expected: Arrays, got: np.ndarray, kept: np.ndarray | None
+    ) -> float:
         values = expected[judge.name], self._found[case.name][judge.name]
         want, moved = values if kept is None else (value[kept] for value in values)
         if compare_output(OutputReport(judge.name, judge.tolerance), want, got, moved):
@@ -64,11 +75,22 @@ class Unstable:
             name: np.nextafter(array, np.inf, dtype=array.dtype) if array.dtype.kind == "f" else array
             for name, array in case.inputs.items()
         }
-        rng, eps = np.random.default_rng(0), float(np.finfo(np.float32).eps)
+        rng = np.random.default_rng(0)
         most = {name: np.zeros_like(y) for name, y in expected.items() if y.dtype.kind == "f"}
         for _ in range(_TRIES):
-            with moved_weights(self._model, rng, eps):
-                nearby = self._reference(inputs)
-            with np.errstate(invalid="ignore"):  # infinities have no difference
-                most = {name: np.fmax(moved, np.abs(nearby[name] - expected[name])) for name, moved in most.items()}
+            with moved_weights(self._model, rng, FLOAT32_EPS):
+                most = _further(most, self._reference(inputs), expected)
         return most
+
+    def _moved_in_layers(self, case: Case, expected: Arrays, most: Arrays) -> Arrays:
+        """The same when each layer's outputs move by one rounding of the largest of them."""
+        rng = np.random.default_rng(0)
+        for _ in range(_TRIES):
+            with moved_outputs(self._model, rng, FLOAT32_EPS):
+                most = _further(most, self._reference.eagerly(case.inputs), expected)
+        return most
+
+
+def _further(most: Arrays, nearby: Arrays, expected: Arrays) -> Arrays:
+    with np.errstate(invalid="ignore"):  # infinities have no difference
+        return {name: np.fmax(moved, np.abs(nearby[name] - expected[name])) for name, moved in most.items()}

@@ -51,9 +51,9 @@ class VerifyReport:
         skipped: The cases that the model itself refuses, and what it says: two sequences of different lengths, say.
         undecided: How many rows of a case were left out, because their whole numbers (tokens, labels) differ where they
             are one of two equal choices: in the model itself they change when its weights move by some roundings.
-        unstable: Case -> how far the model's own values move when its inputs and weights move by one rounding, where
-            the artifact's are off by more than the tolerance, and by no more than that explains: a model whose states
-            are chaos, say.
+        unstable: Case -> how far the model's own values move when its inputs and weights move by one rounding, or what
+            its layers give, where the artifact's are off by more than the tolerance, and by no more than that explains:
+            a model whose states are chaos, or one that asks for the sign of what is all but 0, say.
         ops: How often the artifact holds each op.
         metrics: The task's own metrics, of the Keras model and of the artifact, where an `evaluate` was given.
         left_in_float: Of an artifact of fewer bits, what still computes or is stored in float32.
