@@ -231,16 +231,6 @@ def test_an_input_named_like_a_state_is_refused(name: str, fmt: str, tmp_path: P
         export.export_model(model, tmp_path, fmt, streaming=True)
 
 
-@pytest.mark.parametrize("fmt", ["saved_model", "onnx"])
-def test_names_that_would_become_one_stay_apart_in_steps(fmt: str, tmp_path: Path) -> None:
-    inputs = [keras.Input((None, size), name=name) for name, size in (("a b", 2), ("a_b", 3))]
-    layers = [L.GRU(4, return_sequences=True), L.LSTM(5, return_sequences=True)]
-    first, second = (layer(x) for layer, x in zip(layers, inputs, strict=True))
-    model = randomise(keras.Model(inputs, {"a_b": first, "a_b_out": second}))
-    artifact = export.export_model(model, tmp_path, fmt, streaming=True)
-    assert export.verify(model, artifact).passed
-
-
 def test_samples_are_fed_as_they_come(artifact_of: Any) -> None:
     """One channel of audio, without axes for batch and channels."""
     artifact, model = artifact_of("own front end", "onnx")

@@ -1,13 +1,15 @@
-"""The names inside an ONNX file: short ones, none of which is an input's or output's."""
+"""The names in a file: none stands for two things, and those that nobody reads are short."""
 
 from pathlib import Path
 
 import keras
 import onnx
+import pytest
 
 import export
 from export.onnx_loops import bodies
 from tests.export import user_cells
+from tests.export.random_models import randomise
 
 L = keras.layers
 
@@ -30,3 +32,13 @@ def test_loops_carry_no_long_names_and_take_none_of_the_inputs(tmp_path: Path) -
         values = [*graph.input, *graph.output]
         assert len(graph.name) <= 4
         assert not any(dim.dim_param for value in values for dim in value.type.tensor_type.shape.dim)
+
+
+@pytest.mark.parametrize("fmt", ["saved_model", "onnx"])
+def test_names_that_would_become_one_stay_apart_in_steps(fmt: str, tmp_path: Path) -> None:
+    inputs = [keras.Input((None, size), name=name) for name, size in (("a b", 2), ("a_b", 3))]
+    layers = [L.GRU(4, return_sequences=True), L.LSTM(5, return_sequences=True)]
+    first, second = (layer(x) for layer, x in zip(layers, inputs, strict=True))
+    model = randomise(keras.Model(inputs, {"a_b": first, "a_b_out": second}))
+    artifact = export.export_model(model, tmp_path, fmt, streaming=True)
+    assert export.verify(model, artifact).passed
