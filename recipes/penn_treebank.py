@@ -34,6 +34,7 @@ class PennTreebank(LanguageModelConfig):
             "embedding": 650,
             "dropout": 0.5,
             "epochs": 40,
+            "window": 35,
             "batch_size": 20,
             "learning_rate": 2e-3,
         }
@@ -41,7 +42,7 @@ class PennTreebank(LanguageModelConfig):
     """`full` is the medium size of Zaremba et al. 2014 with the embedding tied; it wants a GPU."""
     PROMPTS: ClassVar = ("the company said", "in new york")
 
-    epochs: Count = 4
+    epochs: Count = 3
     """Passes over the training data."""
     learning_rate: LearningRate = 5e-3
     """Step size of Adam at the start."""
@@ -55,7 +56,7 @@ class PennTreebank(LanguageModelConfig):
     """Let the embedding be the output layer too (Press & Wolf 2017)."""
     dropout: Dropout = 0.2
     """Share of what each layer reads that is dropped in training."""
-    window: Count = 35
+    window: Count = 20
     """Steps that gradients flow back; the states are carried on from window to window."""
     data_dir: str | None = None
     """Folder with the raw files (ptb.train.txt, ...); unless given TFDS loads them."""

@@ -38,7 +38,8 @@ class Stepper:
             forbidden: Tokens that are made impossible, such as those that stand for no text.
 
         Raises:
-            ValueError: The model is not functional, has no input for tokens or no logits, or reads the future.
+            ValueError: The model is not functional, has no input for tokens or no logits, or reads the future; or a
+                forbidden token is none of its vocabulary.
         """
         graph = getattr(model, "_functional", model)
         if not hasattr(graph, "_nodes_by_depth"):
@@ -48,6 +49,8 @@ class Stepper:
         self._inputs = {tensor.name: tensor for tensor in model.inputs if tensor is not self._token}
         self._logits = _logits(model)
         size = self._logits.shape[-1]
+        if strange := sorted(set(forbidden) - set(range(size))):
+            raise ValueError(f"forbidden tokens are ids below {size}, the size of the vocabulary, got {strange[0]}")
         self._offset = [IMPOSSIBLE if token in forbidden else 0.0 for token in range(size)] if forbidden else None
         nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
         self._before, self._during = _split(nodes, self._token, self._logits)

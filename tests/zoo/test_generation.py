@@ -58,6 +58,25 @@ def test_a_translator_writes_what_its_parts_write(way: str) -> None:
         assert got[name].shape[1:] == spec.shape[1:]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_forbidden_token_is_as_if_it_had_no_chance(way: str, tmp_path: Path) -> None:
+    language, inputs = randomised(*MODELS["language model, lstm"]), text_generator(way)[1]
+    wanted = set(np.unique(written(generator(language, way=way, **LIMITS, **WAYS[way]), inputs)["generated_ids"]))
+    forbidden = sorted(wanted - {0, LIMITS["end_id"]})[:2]
+    model = generator(language, way=way, forbidden=forbidden, **LIMITS, **WAYS[way])
+    got = written(model, inputs)
+    assert forbidden
+    assert not set(forbidden) & set(np.unique(got["generated_ids"]))
+    # The same model with weights that give these tokens no chance.
+    bias = language.get_layer("logits").bias
+    bias.assign(np.where(np.isin(np.arange(bias.shape[0]), forbidden), -1e9, bias.numpy()))
+    for name, value in written(generator(language, way=way, **LIMITS, **WAYS[way]), inputs).items():
+        np.testing.assert_allclose(got[name], value, atol=1e-5)
+    model.save(tmp_path / "writer.keras")
+    again = written(keras.saving.load_model(tmp_path / "writer.keras"), inputs)
+    np.testing.assert_array_equal(again["generated_ids"], got["generated_ids"])
+
+
 def test_a_text_generator_goes_on_from_its_prompts() -> None:
     model, inputs = text_generator("greedy")
     step = Stepper(randomised(*MODELS["language model, lstm"]))
@@ -153,5 +172,7 @@ def test_a_generator_that_cannot_be_is_refused() -> None:
         generator(language, max_length=3, top_k=2)
     with pytest.raises(ValueError, match="way must be 'greedy', 'beam' or 'sample', got 'beem'"):
         generator(language, way="beem", max_length=3)
+    with pytest.raises(ValueError, match=r"forbidden tokens are ids below \d+, the size of the vocabulary, got -1"):
+        generator(language, max_length=3, forbidden=(2, -1))
     with pytest.raises(ValueError, match="language_model has no input but its tokens: leave start_id out"):
         generator(language, max_length=3, start_id=1)
