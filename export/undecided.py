@@ -57,7 +57,7 @@ class Undecided:
             return None
         if case.name not in self._found:
             self._found[case.name] = self._moving(names, case.inputs, expected)
-            if (differing & ~self._found[case.name]).any():
+            if case.harsh and (differing & ~self._found[case.name]).any():
                 self._found[case.name] |= self._moving_eagerly(names, case.inputs, expected)
         kept = ~(differing & self._found[case.name])
         return None if kept.all() else kept

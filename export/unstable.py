@@ -53,6 +53,8 @@ class Unstable:
             return 0.0
         if moved := self._explained(judge, case, expected, got, kept):
             return moved
+        if not case.harsh:  # only there do gates close so far that a kernel's own precision shows
+            return 0.0
         if case.name not in self._layers:
             self._layers.add(case.name)
             self._found[case.name] = self._moved_in_layers(case, expected, self._found[case.name])
