@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 from keras.src.backend.tensorflow import nn, numpy
+from tensorflow.python.ops import gen_math_ops
 
 from export import spectral
 from export.tflite_elementary import ELEMENTARY
@@ -90,6 +91,31 @@ def _new_axes(key: tuple[Any, ...], rank: int | None) -> list[int]:
     return axes
 
 
+def _of_lower_rank(original: Callable[..., Any]) -> Callable[..., Any]:
+    def not_commutative(x: Any, y: Any, name: str | None = None) -> Any:
+        # The converter moves transpositions behind such an op, and takes c - transpose(y) for transpose(y) - c where c
+        # is a number, or has as many axes as y, the first of size 1. With fewer axes it comes out right.
+        rank = y.shape.rank if tf.is_tensor(y) else None
+        if not rank:
+            return original(x, y, name)
+        x = tf.convert_to_tensor(x, dtype_hint=y.dtype)
+        sizes = x.shape.as_list() if x.shape.is_fully_defined() else [None]
+        if not sizes or (len(sizes) == rank and sizes[0] == 1):
+            first = next((axis for axis, size in enumerate(sizes) if size != 1), len(sizes))
+            x = tf.reshape(x, sizes[first:] or [1])
+        return original(x, y, name)
+
+    return not_commutative
+
+
+def _reciprocal(original: Callable[..., Any]) -> Callable[..., Any]:
+    def reciprocal(x: Any, name: str | None = None) -> tf.Tensor:
+        x = tf.convert_to_tensor(x)
+        return tf.divide(tf.ones((), x.dtype), x, name)  # as the quotient that it becomes
+
+    return reciprocal
+
+
 # What ONNX's MatMul does better in one piece as well.
 PRODUCTS: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {(numpy, "matmul"): _matmul}
 PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {
@@ -97,6 +123,9 @@ PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]
     (nn, "softplus"): _softplus,
     (nn, "log_sigmoid"): _log_sigmoid,
     (nn, "_apply_masks"): _apply_masks,
+    (gen_math_ops, "sub"): _of_lower_rank,
+    (gen_math_ops, "real_div"): _of_lower_rank,
+    (tf.math, "reciprocal"): _reciprocal,
     **PRODUCTS,
     **ELEMENTARY,
     **spectral.PATCHES,

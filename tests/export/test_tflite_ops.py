@@ -79,3 +79,40 @@ def test_angles_and_error_functions_are_in_the_file(tmp_path: Any) -> None:
     outputs = [angle, ops.erf(h), ops.arcsin(h), ops.sinh(h), ops.arctan(h), ops.argmax(h, axis=-1), ops.signbit(h)]
     artifact = export.export_model(keras.Model(x, outputs), tmp_path / "m.tflite", format="tflite")
     assert artifact.report.passed
+
+
+class Weighed(keras.layers.Layer):
+    """Numbers of its own above or below the bar."""
+
+    def __init__(self, shape: tuple[int, ...], minus: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self.weight = self.add_weight(shape=shape, initializer="glorot_uniform", name="weight")
+        self.minus = minus
+
+    def call(self, x: Any) -> Any:
+        return self.weight - x if self.minus else self.weight / x
+
+
+NOT_COMMUTATIVE = {
+    "minus": lambda x: 1.0 - x,
+    "minus, whole": lambda x: ops.cast(3 - ops.cast(9 * x, "int32"), "float32"),
+    "negated": lambda x: 0 - ops.relu(x),
+    "over": lambda x: 2.0 / x,
+    "reciprocal": ops.reciprocal,
+    "turned": lambda x: 1.0 - ops.transpose(x, (0, 2, 1)),
+    "one": lambda x: ops.subtract(ops.ones((1, 1, 1)), x),
+    "vector": lambda x: ops.divide(np.array([1.0, 2.0, 3.0, 4.0], "float32"), x),
+}
+OPEN_SHAPES = [(1, 1, 4), (1, 4), (1, 1, 1), (4,)]
+STATIC_SHAPES = [(2, 1, 1), (2, 3, 4), (1, 3, 1), (1, 3, 4)]
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_what_is_behind_a_layer_is_not_taken_the_wrong_way_round(batch: int | None, tmp_path: Any) -> None:
+    x = keras.Input((3 if batch else None, 5), batch_size=batch, name="x")
+    # A sequence is transposed at the end of a recurrent layer's loop.
+    sequence = ops.tanh(keras.layers.GRU(4, return_sequences=True)(x)) + 1.5
+    results = [of_sequence(sequence) for of_sequence in NOT_COMMUTATIVE.values()]
+    for shape in [*OPEN_SHAPES, *(STATIC_SHAPES if batch else [])]:
+        results += [Weighed(shape, minus)(sequence) for minus in (True, False)]
+    assert export.export_model(keras.Model(x, results), tmp_path, format="tflite").report.passed
