@@ -18,18 +18,20 @@ SMALL = ["--epochs", "3", "--units", "6", "--dropout", "0.2", "--batch-size", "2
 
 
 def test_help_is_there_at_once():
-    """Under half a second of processor time, and nothing heavy imported: the wall clock of a busy machine says less."""
+    """Nothing heavy is imported, and it takes a few times what its parser's own import takes, side by side."""
     watch = "import sys; from recipes.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
-    spent = []
+    spent = {code: [] for code in (watch, "import tyro")}
     for _ in range(3):  # neighbours on the same core make a process's own time longer too: the shortest counts
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    modules = set(done.stderr.split())
+        for code, times in spent.items():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+            if code == watch:
+                modules = set(done.stderr.split())
     assert "recipes.digits" in modules
     assert not modules & {"tensorflow", "keras", "numpy", "sklearn", "matplotlib", "onnx", "jinja2", "zoo"}
-    assert min(spent) < 0.5
+    assert min(spent[watch]) < 6 * min(spent["import tyro"])
 
 
 def test_help_names_every_command(seqzoo):

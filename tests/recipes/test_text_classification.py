@@ -91,7 +91,11 @@ def test_stars_are_classes_in_the_order_of_their_number(csv_file):
     [
         ({"csv": None}, "classify needs a file: --csv FILE --text COLUMN --label COLUMN"),
         ({"text": "coment"}, "has no column 'coment'; did you mean 'comment'"),
-        ({"label": "comment"}, "column 'comment' has 120 different values in 120 rows: these are no classes"),
+        ({"label": "comment"}, "--text and --label both name the column 'comment'"),
+        (
+            {"text": "stars", "label": "comment"},
+            "column 'comment' has 120 different values in 120 rows: these are no classes",
+        ),
     ],
 )
 def test_what_the_user_got_wrong(csv_file, fields, words):
