@@ -62,7 +62,7 @@ def test_weights_in_fewer_bits(kind: str, suffix: str, precision: str, tmp_path:
     ("kind", "precision"),
     [
         ("LSTM", "int8_full"),
-        ("GRU", "int16x8"),
+        pytest.param("GRU", "int16x8", marks=pytest.mark.slow),
         pytest.param("LSTM", "int16x8", marks=pytest.mark.slow),
         pytest.param("GRU", "int8_full", marks=pytest.mark.slow),
     ],
