@@ -85,7 +85,7 @@ def test_a_cell_beyond_ten_is_not_clipped(tmp_path: Path) -> None:
         np.testing.assert_allclose(micro_runtime.run_micro(content, [{"x": x}])[0][0]["y"], model(x), atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [0.3, 0.05])
+@pytest.mark.parametrize("size", [pytest.param(0.3, marks=pytest.mark.slow), 0.05])
 def test_an_int8_lstm_of_small_values_is_right_in_both_runtimes(size: float, tmp_path: Path) -> None:
     """Its cell stays below 1/2, which LiteRT's kernel would otherwise answer with one number for all."""
     keras.utils.set_random_seed(1)

@@ -74,6 +74,7 @@ def test_mirrored_on_two_devices_is_one_device(tmp_path, single):
     assert_close(member.weights, single[1])
 
 
+@pytest.mark.slow
 def test_mirrored_reads_a_text_as_one_device_does(tmp_path):
     text = tmp_path / "text.txt"
     rng = np.random.default_rng(0)

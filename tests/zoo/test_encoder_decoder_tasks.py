@@ -64,6 +64,7 @@ def share_turned(
     return float((np.asarray(result.token_ids).reshape(300, -1) == labels).all(axis=1).mean())
 
 
+@pytest.mark.slow
 def test_attention_learns_to_turn_sequences_around() -> None:
     keras.utils.set_random_seed(0)
     model = create_model("attention_encoder_decoder", **SIZES, return_attention=False)

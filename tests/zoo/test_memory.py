@@ -182,7 +182,7 @@ def train_copying(controller: str, steps: int, longest: int = 4, seed: int = 0) 
     return model, losses
 
 
-@pytest.mark.parametrize("controller", ["lstm", "feed_forward"])
+@pytest.mark.parametrize("controller", [pytest.param("lstm", marks=pytest.mark.slow), "feed_forward"])
 def test_the_turing_machine_learns(controller: str) -> None:
     model, losses = train_copying(controller, 100, longest=2)
     assert np.isfinite(losses).all()

@@ -152,7 +152,7 @@ def boolean(rng: np.random.Generator, operators: int) -> tuple[Any, bool]:
     return (name, a, b), value
 
 
-@NAMES
+@pytest.mark.parametrize("name", ["tree_rnn", pytest.param("tree_lstm", marks=pytest.mark.slow)])
 def test_it_learns_to_evaluate_formulas_longer_than_it_was_taught(name: str) -> None:
     rng = np.random.default_rng(0)
     vocabulary = {"0": 1, "1": 2, "and": 3, "or": 4, "nand": 5}

@@ -233,8 +233,8 @@ for folder in json.load(sys.stdin):
 
 @pytest.mark.parametrize(
     "cases",
-    [CASES[::4], *(pytest.param(cases, marks=pytest.mark.slow) for cases in (CASES, GRID))],
-    ids=["every fourth", "modes", "all cells"],
+    [CASES[::8], *(pytest.param(cases, marks=pytest.mark.slow) for cases in (CASES, GRID))],
+    ids=["every eighth", "modes", "all cells"],
 )
 def test_a_fresh_process_loads_the_same_models(cases: list[Any], tmp_path: Path) -> None:
     """All saved here, and loaded and called in one fresh process."""
