@@ -1,13 +1,16 @@
 """Whole numbers, where tf2onnx gets them wrong or does more than ONNX needs.
 
-It rounds quotients towards zero, where TensorFlow rounds them down; it compares as floats what ONNX compares as it is;
-and it leaves in what Keras does for places counted from the end, which ONNX counts from there by itself.
+It knows no bins; it rounds quotients towards zero, where TensorFlow rounds them down; it compares as floats what ONNX
+compares as it is; and it leaves in what Keras does for places counted from the end, which ONNX counts from there by
+itself.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import onnx
+from tf2onnx.graph_builder import GraphBuilder
 from tf2onnx.onnx_opset import logical, math
 from tf2onnx.onnx_opset.tensor import GatherV2
 
@@ -61,11 +64,31 @@ def _gather(context: Any, node: Any, name: str, arguments: Any) -> None:
     GatherV2.version_12(context, node)
 
 
+def _bucketize(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """A number's bin is how many boundaries it is not below, as TensorFlow has it: NaN is in the last one."""
+    boundaries = np.asarray(node.get_attr_value("boundaries"), np.float32)
+    (x,), (output,) = node.input, node.output
+    shape = context.get_shape(output)
+    context.remove_node(node.name)
+    floats = context.make_node("Cast", [x], attr={"to": onnx.TensorProto.FLOAT}).output[0]
+    apart = GraphBuilder(context).make_unsqueeze({"data": floats, "axes": [-1]})
+    bounds = context.make_const(f"{node.name}/boundaries", boundaries).output[0]
+    reached = context.make_node("Not", context.make_node("Less", [apart, bounds]).output).output
+    count = context.make_node("Cast", reached, attr={"to": onnx.TensorProto.INT32}).output[0]
+    GraphBuilder(context).make_reduce_sum(
+        {"data": count, "axes": [-1], "keepdims": 0, "noop_with_empty_axes": 1, "outputs": [output]},
+        name=node.name,
+        shapes=[shape],
+        dtypes=[onnx.TensorProto.INT32],
+    )
+
+
 def _is(node: Any, value: int) -> bool:
     return bool(node.is_const() and node.get_tensor_value(as_list=False).size == 1 and node.get_tensor_value() == value)
 
 
 HANDLERS: dict[str, Callable[..., None]] = {
+    "Bucketize": _bucketize,
     "FloorMod": _floor_mod,
     "FloorDiv": _floor_div,
     "GatherV2": _gather,

@@ -29,14 +29,24 @@ def test_a_convolution_in_groups_is_one_node(tmp_path: Any) -> None:
     np.testing.assert_allclose(got, model(given), atol=2e-6)
 
 
-@pytest.mark.parametrize("op", ["Bucketize", "LookupTableFindV2"])
-def test_an_op_that_onnx_lacks_is_named(op: str, tmp_path: Any) -> None:
-    if op == "Bucketize":
-        given = keras.Input((None,))
-        looked_up = L.Discretization(bin_boundaries=[-1.0, 1.0])(given)
-    else:
-        given = keras.Input((None,), dtype="int32")
-        looked_up = L.IntegerLookup(vocabulary=[3, 5])(given)
+@pytest.mark.parametrize("boundaries", [[-1.0, 0.5, 1.0], [0.25]])
+@pytest.mark.parametrize("opset", [14, 18])
+def test_bins(boundaries: list[float], opset: int, tmp_path: Any) -> None:
+    x = keras.Input((None,), name="x")
+    bins = L.Discretization(bin_boundaries=boundaries)(x)
+    model = randomise(keras.Model(x, [bins, L.SimpleRNN(2)(L.Embedding(4, 2)(bins))]))
+    path = export.export_model(model, tmp_path / "m.onnx", opset=opset).path
+    given = np.array(
+        [[-2, -1, np.nextafter(-1, -2), 0.25, 0.5, 1, np.inf], [-np.inf, np.nan, 0, 3, -1, 1, 2]], "float32"
+    )
+    got = list(export.load_runtime(path)({"x": given}).values())
+    for value, expected in zip(got, model(given), strict=True):
+        np.testing.assert_allclose(value, expected, atol=2e-6)
+
+
+def test_an_op_that_onnx_lacks_is_named(tmp_path: Any) -> None:
+    given = keras.Input((None,), dtype="int32")
+    looked_up = L.IntegerLookup(vocabulary=[3, 5])(given)
     model = keras.Model(given, L.SimpleRNN(2)(L.Embedding(4, 2)(looked_up)))
-    with pytest.raises(export.ExportError, match=f"^ONNX has no op for {op}; replace it in the model$"):
+    with pytest.raises(export.ExportError, match=r"^ONNX has no op for LookupTableFindV2; replace it in the model$"):
         export.export_model(model, tmp_path / "m.onnx")
