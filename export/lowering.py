@@ -136,6 +136,9 @@ def _recurrence(layer: keras.layers.RNN, sequences: Any, initial_state: Any, mas
     states = list(initial_state) if keras.tree.is_nested(initial_state) else [initial_state]
     masks = [] if mask is None else keras.tree.flatten(mask)
     zero = all(id(state) in _active.zeros for state in keras.tree.flatten(states))
+    first = cells_of(layer)[0]
+    if type(first) in _BUILT_IN_CELLS and not sequences.dtype.is_floating:
+        sequences = tf.cast(sequences, first.compute_dtype)  # as Keras's products do with whole numbers
     return Recurrence(layer, sequences, states, _step_mask(masks[0]) if masks else None, zero)
 
 

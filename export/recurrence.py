@@ -205,8 +205,10 @@ def _run_cells(
     last = xs
     for index, (cell, states) in enumerate(zip(cells, nested, strict=True)):
         wanted = call.layer.return_sequences or index + 1 < len(cells)
-        flat = keras.tree.flatten(states)
+        # Where a stack holds a cell's only state by itself, Keras still calls the cell with a list of it.
+        taken = states if keras.tree.is_nested(states) else [states]
+        flat = keras.tree.flatten(taken)
         keep = call.layer.return_state
-        outputs, last, new = engine(CellRun(cell, outputs, time, flat, count, wanted, keep, states, call.zero_state))
+        outputs, last, new = engine(CellRun(cell, outputs, time, flat, count, wanted, keep, taken, call.zero_state))
         final.append(keras.tree.pack_sequence_as(states, new))
     return outputs, last, final if stacked else final[0]

@@ -162,6 +162,7 @@ def _own(draw: random.Random, x: Any) -> Any:
         user_cells.MinimalCell(3),
         user_cells.ManyStatesCell(2, 3),
         L.StackedRNNCells([L.GRUCell(2), L.LSTMCell(3)]),
+        L.StackedRNNCells([user_cells.MinimalCell(2), L.GRUCell(3), user_cells.ReadoutCell(2, 4)]),
     ]
     layers = [L.RNN(draw.choice(cells), return_sequences=True), CausalConv(), Deltas(), RunningMean()]
     return draw.choice(layers)(x)

@@ -120,7 +120,10 @@ class Builder:
             options = {**self.cell_options(name), **options}
             self.note(f"{name} {options}")
             return getattr(L, name)(**options)
-        cells = [self.cell(own=kind == "own") for _ in range(1 if kind == "own" else self.pick((2, 3)))]
+        if kind == "own":
+            cells = [self.cell(own=True)]
+        else:
+            cells = [self.cell(own=self.chance(30)) for _ in range(self.pick((2, 3)))]
         self.note(f"RNN {[type(c).__name__ for c in cells]} {options}")
         return L.RNN(cells if kind == "stacked" else cells[0], **options)
 
