@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow import nn
 
+from export import scans
+
 Call = Callable[..., Any]
 
 
@@ -28,4 +30,7 @@ def _conv(original: Call) -> Call:
     return conv
 
 
-PATCHES: dict[tuple[Any, str], Callable[[Call], Call]] = {(nn, "conv"): _conv}
+PATCHES: dict[tuple[Any, str], Callable[[Call], Call]] = {
+    (nn, "conv"): _conv,
+    **scans.patches(scans.in_arrays),
+}

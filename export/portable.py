@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from keras.src.backend.tensorflow import core
 from keras.src.backend.tensorflow import numpy as keras_numpy
 
 
@@ -18,7 +19,23 @@ def _signbit(original: Callable[..., Any]) -> Callable[..., Any]:
     return signbit
 
 
+def _switch(original: Callable[..., Any]) -> Callable[..., Any]:
+    def switch(index: Any, branches: Any, *operands: Any) -> Any:
+        # Keras asks for TensorFlow's Case, which no other runtime has.
+        index = tf.clip_by_value(tf.cast(index, tf.int32), 0, len(branches) - 1)
+
+        def chosen(place: int) -> Any:
+            if place == len(branches) - 1:
+                return branches[place](*operands)
+            return tf.cond(index <= place, lambda: branches[place](*operands), lambda: chosen(place + 1))
+
+        return chosen(0)
+
+    return switch
+
+
 PORTABLE = {
+    (core, "switch"): _switch,
     (keras_numpy, "signbit"): _signbit,  # argmax and argmin ask it
 }
 """To be replaced while a model is traced."""

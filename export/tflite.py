@@ -96,8 +96,11 @@ def _explain(error: Exception) -> str:
         set(re.findall(r"tf\.(\w+)(?:\(|\{| )", str(error).split("Flex ops:")[-1])) - {"entry_function", "Placeholder"}
     )
     if "Flex ops:" in str(error) or "custom op" in str(error):
-        if "xf64>" in str(error):
-            return "LiteRT computes in float32, and the model in float64: make all of it with dtype='float32'"
+        if "f64>" in str(error):
+            return (
+                "LiteRT computes in float32, and the model in float64: make all of it with dtype='float32', without "
+                "keras.ops.median and quantile"
+            )
         return f"LiteRT has no builtin op for {', '.join(lacking) or first_line(error)}; replace it in the model"
     return f"the LiteRT converter failed: {first_line(error)}"
 

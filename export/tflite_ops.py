@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras.src.backend.tensorflow import nn, numpy
 from tensorflow.python.ops import gen_math_ops
 
-from export import spectral
+from export import scans, spectral
 from export.tflite_elementary import ELEMENTARY
 
 
@@ -118,6 +118,21 @@ def _reciprocal(original: Callable[..., Any]) -> Callable[..., Any]:
 
 # What ONNX's MatMul does better in one piece as well.
 PRODUCTS: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {(numpy, "matmul"): _matmul}
+
+
+def _roll(original: Callable[..., Any]) -> Callable[..., Any]:
+    def roll(x: Any, shift: Any, axis: Any = None) -> tf.Tensor:
+        x = tf.convert_to_tensor(x)
+        if axis is None:
+            return tf.reshape(roll(tf.reshape(x, [-1]), shift, 0), tf.shape(x))
+        for places, along in zip(tf.nest.flatten(shift), tf.nest.flatten(axis), strict=True):
+            size = tf.shape(x)[along]
+            x = tf.gather(x, (tf.range(size) - places) % size, axis=along)
+        return x
+
+    return roll
+
+
 PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     (tf.Tensor, "__getitem__"): _getitem,
     (nn, "softplus"): _softplus,
@@ -127,6 +142,9 @@ PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]
     (gen_math_ops, "real_div"): _of_lower_rank,
     (tf.math, "reciprocal"): _reciprocal,
     **PRODUCTS,
+    (numpy, "roll"): _roll,
     **ELEMENTARY,
+    **scans.patches(scans.in_chunks),
+    **scans.cumprod_by(scans.in_chunks),
     **spectral.PATCHES,
 }
