@@ -207,13 +207,16 @@ def _prove(model: keras.Model, step: StreamingModel) -> None:
 def _choices(traced: Traced) -> list[tuple[bool, ...]]:
     """Which inputs may be the sequences, the likeliest choice first; the others are the same at all steps.
 
-    An input is a sequence if its second axis is open; if none is, where others follow it, or entries are looked up.
-    Sequences run side by side, so those of a fixed size have one length. A picture looks like a sequence of rows.
+    An input is a sequence if its second axis is open; if none is, where others follow it, or entries are looked up, or
+    it may be the mask of such a one. Sequences run side by side, so those of a fixed size have one length. A picture
+    looks like a sequence of rows.
     """
     domains, ports = input_domains(traced.function, traced.arguments), traced.signature.inputs
     found = [port for port in ports if len(port.shape) > 1 and port.shape[1] is None]
     if not found:
         found = [p for p in ports if len(p.shape) > 2 or (len(p.shape) == 2 and domains[p.name].size is not None)]
+        steps = {port.shape[1] for port in found}
+        found += [p for p in ports if p not in found and p.dtype == "bool" and p.shape[1:] in {(n,) for n in steps}]
     if not found:
         names = ", ".join(repr(port.name) for port in ports)
         raise ExportError(

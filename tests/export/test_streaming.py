@@ -222,3 +222,16 @@ def test_first_states_that_are_learned_later(tmp_path):
         for each in (step, loaded, export.to_streaming(loaded)):
             outputs, _ = each(x, each.initial_states(1))
             np.testing.assert_allclose(keras.tree.flatten(outputs)[0], model(x), atol=1e-6)
+
+
+def test_a_mask_of_a_fixed_size_runs_beside_its_sequence() -> None:
+    frames, valid = keras.Input((12, 4), name="frames"), keras.Input((12,), dtype="bool", name="valid")
+    h = L.GRU(3, return_sequences=True)(frames, mask=valid)
+    model = keras.Model({"frames": frames, "valid": valid}, L.Dense(2)(L.GRU(3)(h, mask=valid)))
+    step = export.to_streaming(model)
+    rng = np.random.default_rng(0)
+    x, mask = rng.normal(size=(2, 12, 4)).astype("float32"), rng.random((2, 12)) < 0.7
+    states = step.initial_states(2)
+    for t in range(12):
+        y, states = step({"frames": x[:, t : t + 1], "valid": mask[:, t : t + 1]}, states)
+    np.testing.assert_allclose(y, model({"frames": x, "valid": mask}), atol=1e-5)
