@@ -37,3 +37,15 @@ def test_a_jump_is_judged_where_the_model_itself_is_sure(which: str, tmp_path: P
     other = jumping(JUMPS[which])
     other.set_weights([1.3 * w + 0.05 * np.cos(np.arange(w.size)).reshape(w.shape) for w in model.get_weights()])
     assert not export.verify(other, artifact).passed
+
+
+def test_an_output_of_as_many_rows_as_its_values_say_is_a_miss_and_no_crash(tmp_path: Path) -> None:
+    class Unique(keras.layers.Layer):
+        def call(self, h: Any) -> Any:
+            return ops.unique(h)
+
+    keras.utils.set_random_seed(0)
+    x = keras.Input((None, 3), name="x")
+    model = keras.Model(x, Unique()(L.LSTM(4, return_sequences=True)(x)))
+    with pytest.raises(export.VerificationError, match=r"extreme values: shape \(\d+,\), the model's"):
+        export.export_model(model, tmp_path / "m.onnx")
