@@ -143,7 +143,7 @@ class Stream:
         if rest == (1,) and array.shape[-1:] != (1,) and array.ndim in (1, 2):  # plain samples of one channel
             batched, array = array.ndim == 2, array[..., np.newaxis]
         full = array if batched else array[np.newaxis]
-        fits = full.ndim == 2 + len(rest) and full.shape[2:] == rest and full.shape[0] == self._batch
+        fits = full.shape[:1] == (self._batch,) and _fits(full.shape, (self._batch, "steps", *rest))
         if array.dtype.name != port["dtype"] or not fits:
             shape = ", ".join(["steps", *map(str, rest)])
             raise ArtifactError(
@@ -178,7 +178,8 @@ class Stream:
         if not parts:
             shape = next(port["axes"] for port in self._info["outputs"] if port["name"] == name)
             dtype = next(port["dtype"] for port in self._info["outputs"] if port["name"] == name)
-            return np.zeros((self._batch, 0, *shape[2:]), dtype)
+            sizes = [0 if isinstance(size, str) else size for size in shape[2:]]  # a named one is not known yet
+            return np.zeros((self._batch, 0, *sizes), dtype)
         y = np.concatenate(parts, axis=1)
         skipped = min(self._warmup[name], y.shape[1])
         self._warmup[name] -= skipped

@@ -1,7 +1,9 @@
 """The client of step artifacts takes what fits, and says of the rest what is wrong with it."""
 
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -75,3 +77,20 @@ def test_nothing_unfit_reaches_the_step(options: Any, feeds: Any, words: str, su
     fit = {"ids": np.ones((2, 2), "int32"), "frames": np.ones((2, 2, 3), "uint8")}
     with pytest.raises(export.ArtifactError, match=words):
         sums(**options).feed(**{**fit, **feeds})
+
+
+@pytest.mark.parametrize("fmt", ["onnx", "saved_model"])
+def test_steps_with_an_open_axis_of_their_own(fmt: str, tmp_path: Path) -> None:
+    """Windows of any length, one a step: LiteRT, which fixes each size, is left out."""
+    x = keras.Input((None, None, 3), name="x")
+    model = keras.Model(
+        x, keras.layers.GRU(2, return_sequences=True)(keras.layers.TimeDistributed(keras.layers.LSTM(4))(x))
+    )
+    stream = export.Stream(export.export_model(model, tmp_path, fmt, streaming=True, chunk=2).path)
+    windows = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
+    (nothing,) = stream.feed(windows[:1]).values()
+    assert nothing.shape == (0, 2)
+    (rest,) = stream.feed(windows[1:]).values()
+    np.testing.assert_allclose(rest, model(windows[np.newaxis])[0], atol=1e-5)
+    with pytest.raises(export.ArtifactError, match=r"of shape \(steps, \w+, 3\)"):
+        stream.feed(np.zeros((2, 3), "float32"))
