@@ -116,10 +116,6 @@ def _reciprocal(original: Callable[..., Any]) -> Callable[..., Any]:
     return reciprocal
 
 
-# What ONNX's MatMul does better in one piece as well.
-PRODUCTS: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {(numpy, "matmul"): _matmul}
-
-
 def _roll(original: Callable[..., Any]) -> Callable[..., Any]:
     def roll(x: Any, shift: Any, axis: Any = None) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -131,6 +127,10 @@ def _roll(original: Callable[..., Any]) -> Callable[..., Any]:
         return x
 
     return roll
+
+
+# What ONNX's MatMul does better in one piece as well.
+PRODUCTS: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {(numpy, "matmul"): _matmul}
 
 
 PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {
