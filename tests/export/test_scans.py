@@ -1,5 +1,6 @@
 """Recurrences written with keras.ops in place of a recurrent layer; and other loops and shifts along the time axis."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,14 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("fmt", SUFFIXES)
-@pytest.mark.parametrize("way", WAYS)
+# A SavedModel holds what Keras made of them, but for the switch.
+CASES = [
+    pytest.param(way, fmt, marks=[pytest.mark.slow] if fmt == "saved_model" and way != "switch" else [])
+    for way, fmt in itertools.product(WAYS, SUFFIXES)
+]
+
+
+@pytest.mark.parametrize(("way", "fmt"), CASES)
 def test_the_file_does_what_keras_does(way: str, fmt: str, tmp_path: Path) -> None:
     class Layer(keras.layers.Layer):
         def call(self, x: Any) -> Any:

@@ -58,15 +58,9 @@ def test_weights_in_fewer_bits(kind: str, suffix: str, precision: str, tmp_path:
     assert artifact.bytes < whole.bytes
 
 
-@pytest.mark.parametrize(
-    ("kind", "precision"),
-    [
-        ("LSTM", "int8_full"),
-        pytest.param("GRU", "int16x8", marks=pytest.mark.slow),
-        pytest.param("LSTM", "int16x8", marks=pytest.mark.slow),
-        pytest.param("GRU", "int8_full", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["int8_full", "int16x8"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_integers_throughout(kind: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(kind)
     artifact = check(model, tmp_path / "model.tflite", precision, calibration=sequences())

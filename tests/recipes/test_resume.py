@@ -80,13 +80,9 @@ def test_killed_at_random_moments(tmp_path):
     assert_same(last_state(folder), last_state(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "state"),
-    [
-        pytest.param("model.keras", "half", marks=pytest.mark.slow),
-        pytest.param("model.tflite", "before", marks=pytest.mark.slow),
-        ("results.json", "before"),
-    ],
+    ("name", "state"), [("model.keras", "half"), ("model.tflite", "before"), ("results.json", "before")]
 )
 def test_killed_after_training(tmp_path, undisturbed, name, state):
     folder = tmp_path / "run"

@@ -144,6 +144,7 @@ def test_a_killed_worker_ends_the_others_and_all_go_on(tmp_path, pair, victim):
         assert_same(member.weights, pair[1][0].weights)
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_worker_saves_the_step_for_all(tmp_path, pair):
     team = workers(digits(tmp_path / "run"), tmp_path, 2, {1: Moment(STEPS + 2, TERM)})
     for member in team:

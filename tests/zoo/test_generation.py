@@ -106,6 +106,7 @@ np.savez(f"{folder}/decoded.npz", **results)
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_decodes_the_same_tokens(tmp_path: Path) -> None:
     cases = {
         "encoder_decoder": "encoder-decoder, both",
