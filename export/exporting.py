@@ -190,6 +190,7 @@ def _target(path: Path, format: str | None) -> tuple[Format, Path]:
 def _whole_job(
     model: keras.Model, fmt: Format, input_signature: Any, opset: int, wish: Wish, **sizes: int | None
 ) -> _Job:
+    # Lambdas, not functions: three short ones below each other are easily compared.
     convert: Callable[[Path, dict[str, str]], None]
     lowering = lowering_of(fmt)
     traced = trace(model, lowering, input_signature, **sizes)

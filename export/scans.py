@@ -16,7 +16,7 @@ from export.tensors import dims
 Tensors = list[tf.Tensor]
 Step = Callable[[tf.Tensor, Tensors], tuple[Tensors, Tensors]]
 Call = Callable[..., Any]
-_CHUNK = 64
+_CHUNK = 64  # the square root of 4,096 steps, at which the inner and the outer rooms are copied as often
 
 
 class Run(Protocol):
@@ -113,6 +113,7 @@ def cumprod_by(run: Run) -> dict[tuple[Any, str], Callable[[Call], Call]]:
 def _scan(
     run: Run, f: Call, init: Any, xs: Any = None, length: Any = None, reverse: bool = False, unroll: Any = 1
 ) -> tuple[Any, Any]:
+    """keras.ops.scan with its parameters; `unroll` only tells Keras how many steps may run at a time."""
     rows = [tf.convert_to_tensor(x) for x in keras.tree.flatten(xs)] if xs is not None else []
     count = dims(rows[0])[0] if length is None else int(length)
     made: list[Any] = []  # the outputs' structure

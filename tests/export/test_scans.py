@@ -11,10 +11,9 @@ import pytest
 from keras import ops
 
 import export
-from tests.export.judging import difference, plain_runtime
+from tests.export.judging import SUFFIXES, difference, plain_runtime
 
 L = keras.layers
-SUFFIXES = {"saved_model": ".saved_model", "tflite": ".tflite", "onnx": ".onnx"}
 
 
 def over_time(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

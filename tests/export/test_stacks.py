@@ -10,11 +10,10 @@ import pytest
 
 import export
 from tests.export import user_cells
-from tests.export.judging import difference, plain_runtime
+from tests.export.judging import SUFFIXES, difference, plain_runtime
 from tests.export.random_models import randomise
 
 L = keras.layers
-SUFFIXES = {"saved_model": ".saved_model", "tflite": ".tflite", "onnx": ".onnx"}
 CELLS = {
     "minimal": lambda: user_cells.MinimalCell(2),
     "readout": lambda: user_cells.ReadoutCell(2, 4),
