@@ -75,6 +75,9 @@ class Collect(Protocol):
         """-> (outputs (time, batch, ...), final states); `output` describes one step's output (batch, ...)."""
 
 
+Finish = Callable[[Loop], States]
+
+
 def flat_product(xs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
     """(time, batch, features) -> xs kernel + bias (time, batch, units), as one 2-D product, not one for each step."""
     time, batch, features = dims(xs)
@@ -95,11 +98,13 @@ class LoopEngine:
     Args:
         collect: How outputs are collected.
         product: The projection of many steps' inputs.
+        finish: How final states are reached where no outputs are wanted; `final_states` where left out.
     """
 
-    def __init__(self, collect: Collect, product: Product = flat_product) -> None:
+    def __init__(self, collect: Collect, product: Product = flat_product, finish: Finish | None = None) -> None:
         self._collect = collect
         self._product = product
+        self._finish = finish or final_states
 
     def form(self, cell: Any) -> tuple[str, str]:
         """-> (the form that this cell takes, why it is not the hoisted one)."""
@@ -121,11 +126,11 @@ class LoopEngine:
             outputs, states = self._collect(loop, output)
             return outputs, outputs[-1], states
         if type(run.cell) in _HOIST:
-            states = _final_states(dataclasses.replace(loop, keep_states=True))
+            states = self._finish(dataclasses.replace(loop, keep_states=True))
             return None, states[0], states
         zeros = tf.zeros([dims(run.xs)[1], *output.shape[1:]], output.dtype)
         carrying = dataclasses.replace(loop, step=_carrying_output(step), states=[zeros, *run.states], keep_states=True)
-        last, *states = _final_states(carrying)
+        last, *states = self._finish(carrying)
         return None, last, states
 
 
@@ -156,7 +161,8 @@ def _carrying_output(step: Step) -> Step:
     return carrying
 
 
-def _final_states(loop: Loop) -> States:
+def final_states(loop: Loop) -> States:
+    """Runs a loop of which the final states are all that is wanted."""
     steps, inputs = loop.steps, loop.project(loop.xs)
 
     def body(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -21,7 +21,7 @@ from export.signature import Signature, output_names
 from export.stream_engine import StepEngine
 from export.streaming import StreamingModel
 from export.tflite_ops import PATCHES
-from export.tflite_rnn import collect_in_chunks
+from export.tflite_rnn import collect_in_chunks, final_states
 from export.trace import Traced, trace
 
 STEP, SERVE, RESET = "step", "serve", "reset"
@@ -58,7 +58,7 @@ def lowering(fmt: Format) -> Lowering:
     if fmt.name == "onnx":
         return onnx.lowering()
     if fmt.name == "tflite":
-        return Lowering(StepEngine(collect_in_chunks), PATCHES)
+        return Lowering(StepEngine(collect_in_chunks, finish=final_states), PATCHES)
     return Lowering(StepEngine(collect_in_array))
 
 

@@ -17,7 +17,7 @@ from export.quantization_tflite import TfliteQuantizer
 from export.saved_model import save_signatures
 from export.tflite_loops import drop_unused_variables, widen_constant_results
 from export.tflite_ops import PATCHES
-from export.tflite_rnn import collect_in_chunks
+from export.tflite_rnn import collect_in_chunks, final_states
 from export.tflite_size import pack
 from export.trace import Traced
 
@@ -34,7 +34,7 @@ _SUBGRAPH_FIELDS = {
 
 def lowering() -> Lowering:
     """Recurrent layers as while loops of builtin ops."""
-    return Lowering(LoopEngine(collect_in_chunks, whole_product), PATCHES)
+    return Lowering(LoopEngine(collect_in_chunks, whole_product, final_states), PATCHES)
 
 
 def convert(traced: Traced, metadata: dict[str, str], quantizer: TfliteQuantizer | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""How a LiteRT while loop collects its outputs."""
+"""The while loops of a LiteRT file: how many steps an iteration has, and how outputs are collected."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from export import loops
 from export.loops import Loop
 from export.recurrence import States
 from export.tensors import dims
@@ -14,35 +15,75 @@ from export.tensors import dims
 # A WHILE op copies what it carries at each step, the collected outputs among it: T steps would copy T * T rows. So the
 # loop runs in chunks of chunks. Their sizes are known before the first step: where a tensor's size may change with the
 # data, anywhere in the file, the interpreter prepares ops anew at each step, which takes longer than running them.
-_CHUNKS = (512, 32)
-# Two steps an iteration share its overhead, as large as a small step; not as one of many ops, which would only make the
-# file larger (an LSTM with mish is forty). XNNPACK packs a kernel anew for each product, and from about this size on,
-# two of them crowd each other out of a core's cache (measured: 0.87 of the time at 64 KB, 1.0 at 256 KB, 1.3 at 1 MB).
-_SMALL_KERNEL = 128 * 1024
+_CHUNK = 512
+# To enter a loop takes as long as ten small steps. Of several steps an iteration, fewer copy what the loop carries, so
+# that longer chunks are worth it.
+_PART_OF_STEPS, _PART_OF_ITERATIONS = 32, 64
+# Several steps an iteration share its overhead, as large as a small step; not of many ops, which would only make the
+# file larger (an LSTM with mish is forty). XNNPACK packs a kernel anew for each product, and more bytes than
+# these crowd each other out of a core's cache (two steps took 0.87 of the time with 64 KB each, 1.0 with 256, 1.3 with
+# 1,024; four with 64 KB 0.85 of two).
+_KERNELS = 256 * 1024
+_MOST_STEPS = 4
+# From this size on the weights make up for what more than two steps add to the file.
+_LARGE_ENOUGH = 16 * 1024
 
 
 def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, States]:
     """Collects outputs by DYNAMIC_UPDATE_SLICE, in nested loops over chunks of steps. See `loops.Collect`."""
-    time = loop.time
+    time, together = loop.time, _steps_together(loop, 2)
     # The first steps of each chunk, as many as the sequence has: from the shape alone, so of a size known beforehand.
-    offsets = [tf.range(time)[:size] for size in _CHUNKS]
-    if loop.kernel_bytes is not None and loop.kernel_bytes <= _SMALL_KERNEL and loop.few_ops:
-        offsets[-1] = tf.range(_CHUNKS[-1])  # an even number of steps
-        run_steps = _run_pairs
-    else:
-        run_steps = _run_steps
-    kept, final = _run_chunks(_Chunks(loop, output, offsets, run_steps), 0, loop.xs, time, 0, loop.steps, loop.states)
+    # Steps that run together want as many as they are, or a multiple.
+    part = tf.range(time)[:_PART_OF_STEPS] if together == 1 else tf.range(_PART_OF_ITERATIONS)
+    chunks = _Chunks(loop, output, [tf.range(time)[:_CHUNK], part], together)
+    kept, final = _run_chunks(chunks, 0, loop.xs, time, 0, loop.steps, loop.states)
     return tf.gather(kept, tf.range(time)), final  # a slice up to `time` would not have a size known beforehand
+
+
+def final_states(loop: Loop) -> States:
+    """Several steps an iteration, and those that are left one by one. See `loops.final_states`."""
+    together = _steps_together(loop, 1)
+    if together == 1:
+        return loops.final_states(loop)
+    steps, inputs = loop.steps, loop.project(loop.xs)
+    whole = steps - steps % together
+
+    def several(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        new = list(states)
+        for place, row in enumerate(_rows(inputs, t, together)):
+            new = loop.advance(row, t + place, new, loop.count)[1]
+        return (t + together, *new)
+
+    def one(t: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (t + 1, *loop.advance(tf.gather(inputs, t), t, list(states), loop.count)[1])
+
+    shapes = (tf.TensorShape([]), *loop.invariants)
+    done = tf.while_loop(lambda t, *_: t < whole, several, (tf.constant(0), *loop.states), shape_invariants=shapes)
+    _, *final = tf.while_loop(lambda t, *_: t < steps, one, done, shape_invariants=shapes)
+    return list(final)
+
+
+def _steps_together(loop: Loop, small: int) -> int:
+    """How many steps an iteration has; `small` where the kernel is too small for many, or too large."""
+    if loop.kernel_bytes is None or not loop.few_ops or 2 * loop.kernel_bytes > _KERNELS:
+        return 1
+    if loop.kernel_bytes < _LARGE_ENOUGH:
+        return small
+    return _MOST_STEPS if _MOST_STEPS * loop.kernel_bytes <= _KERNELS else small
+
+
+def _rows(xs: tf.Tensor, at: Any, count: int) -> list[tf.Tensor]:
+    return [_drop_first_axis(row) for row in tf.split(tf.gather(xs, at + tf.range(count)), count)]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Chunks:
-    """How a loop is cut: `offsets` holds the first steps of a chunk of each size, `run_steps` runs the smallest."""
+    """How a loop is cut: `offsets` holds the first steps of a chunk of each size, `together` steps are an iteration."""
 
     loop: Loop
     output: tf.TensorSpec
     offsets: list[tf.Tensor]
-    run_steps: Callable[..., tuple[tf.Tensor, States]]
+    together: int
 
 
 def _run_chunks(
@@ -54,7 +95,8 @@ def _run_chunks(
         The outputs, followed by as many rows without meaning as a chunk has, and the final states.
     """
     if level == len(chunks.offsets):
-        return chunks.run_steps(chunks, xs, size, start, steps, states)
+        run_steps = _run_steps if chunks.together == 1 else _run_together
+        return run_steps(chunks, xs, size, start, steps, states)
     offsets = chunks.offsets[level]
 
     def body(at: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -80,18 +122,20 @@ def _run_steps(
     return _while(chunks, body, steps, _room(xs, size, chunks.output, []), states)
 
 
-def _run_pairs(
+def _run_together(
     chunks: _Chunks, xs: tf.Tensor, size: Any, start: Any, steps: Any, states: States
 ) -> tuple[tf.Tensor, States]:
-    """`_run_steps`, two at a time. A step too many after an odd last one holds the states; its output means nothing."""
-    loop = chunks.loop
+    """`_run_steps`, several at a time. Steps after the last one hold the states; their outputs mean nothing."""
+    loop, together = chunks.loop, chunks.together
     end = start + steps
 
     def body(at: tf.Tensor, kept: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        first, second = (_drop_first_axis(row) for row in tf.split(tf.gather(xs, at + tf.range(2)), 2))
-        y, new = loop.advance(first, start + at, list(states), loop.count)
-        z, new = loop.advance(second, start + at + 1, new, end if loop.count is None else loop.count)
-        return (at + 2, _write(kept, tf.concat([_as_row(y), _as_row(z)], axis=0), at), *new)
+        outputs, new = [], list(states)
+        for place, row in enumerate(_rows(xs, at, together)):
+            limit = end if loop.count is None and place > 0 else loop.count
+            y, new = loop.advance(row, start + at + place, new, limit)
+            outputs.append(_as_row(y))
+        return (at + together, _write(kept, tf.concat(outputs, axis=0), at), *new)
 
     return _while(chunks, body, steps, _room(xs, size, chunks.output, []), states)
 
