@@ -129,6 +129,25 @@ def _roll(original: Callable[..., Any]) -> Callable[..., Any]:
     return roll
 
 
+def _reshape(original: Callable[..., Any]) -> Callable[..., Any]:
+    def reshape(x: Any, newshape: Any) -> tf.Tensor:
+        result = original(x, newshape)
+        if sum(size is None for size in result.shape) < 2 or not _is_transposed(x):
+            return result
+        # Between two transpositions (two recurrent layers have them) the converter makes one reshape of all three, with
+        # two open axes where the sizes come out the same, and then refuses it.
+        return original(tf.gather(x, tf.range(tf.shape(x)[0])), newshape)
+
+    return reshape
+
+
+def _is_transposed(x: Any) -> bool:
+    """Whether x is the result of a transposition, reshaped or as it is."""
+    while tf.is_symbolic_tensor(x) and x.op.type in ("Reshape", "ExpandDims", "Squeeze", "Identity"):
+        x = x.op.inputs[0]
+    return bool(tf.is_symbolic_tensor(x) and x.op.type == "Transpose")
+
+
 # What ONNX's MatMul does better in one piece as well.
 PRODUCTS: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]]] = {(numpy, "matmul"): _matmul}
 
@@ -142,6 +161,7 @@ PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]
     (gen_math_ops, "real_div"): _of_lower_rank,
     (tf.math, "reciprocal"): _reciprocal,
     **PRODUCTS,
+    (numpy, "reshape"): _reshape,
     (numpy, "roll"): _roll,
     **ELEMENTARY,
     **scans.patches(scans.in_chunks),

@@ -116,3 +116,15 @@ def test_what_is_behind_a_layer_is_not_taken_the_wrong_way_round(batch: int | No
     for shape in [*OPEN_SHAPES, *(STATIC_SHAPES if batch else [])]:
         results += [Weighed(shape, minus)(sequence) for minus in (True, False)]
     assert export.export_model(keras.Model(x, results), tmp_path, format="tflite").report.passed
+
+
+@pytest.mark.parametrize("shapes", [[(-1, 3)], [(-1, 3, 1), (-1, 3)], [(-1, 1), (-1, 3)]], ids=str)
+def test_sizes_may_come_out_the_same_between_recurrent_layers(shapes: list[tuple[int, ...]], tmp_path: Any) -> None:
+    """Of a reshape between two transpositions the converter makes one to two open axes, which it refuses."""
+    inputs = keras.Input((None, 3), name="x")
+    x = keras.layers.GRU(3, return_sequences=True)(inputs)
+    for shape in shapes:
+        x = keras.layers.Reshape(shape)(x)
+    model = keras.Model(inputs, keras.layers.GRU(2)(x))
+    artifact = export.export_model(model, tmp_path / "m.tflite")
+    assert artifact.report.passed
