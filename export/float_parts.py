@@ -37,7 +37,8 @@ class FloatPart:
     Attributes:
         op: Its name in the file.
         count: How many of them.
-        weight_bytes: Size of the float32 weights that they hold; biases do not count, they stay float32 everywhere.
+        weight_bytes: Size of the float32 weights that they hold, those that several share counted once; biases do not
+            count, they stay float32 everywhere.
         layers: The Keras layers whose weights these are.
     """
 
@@ -85,7 +86,7 @@ def float_parts(path: Path, model: "keras.Model | None" = None) -> list[FloatPar
         FloatPart(
             op=name,
             count=len(ops),
-            weight_bytes=sum(array.nbytes for op in ops for array in op.weights),
+            weight_bytes=sum(map(len, {array.tobytes() for op in ops for array in op.weights})),
             layers=tuple(dict.fromkeys(layers[key] for op in ops for w in op.weights if (key := _key(w)) in layers)),
         )
         for name, ops in groups.items()

@@ -16,9 +16,9 @@ from export.tensors import dims
 # loop runs in chunks of chunks. Their sizes are known before the first step: where a tensor's size may change with the
 # data, anywhere in the file, the interpreter prepares ops anew at each step, which takes longer than running them.
 _CHUNK = 512
-# To enter a loop takes as long as ten small steps. Of several steps an iteration, fewer copy what the loop carries, so
-# that longer chunks are worth it.
-_PART_OF_STEPS, _PART_OF_ITERATIONS = 32, 64
+# To enter a loop takes as long as ten small steps. Of four steps an iteration, fewer copy what the loop carries, so a
+# longer chunk is worth it.
+_PART, _LONG_PART = 32, 64
 # Several steps an iteration share its overhead, as large as a small step; not of many ops, which would only make the
 # file larger (an LSTM with mish is forty). XNNPACK packs a kernel anew for each product, and more bytes than
 # these crowd each other out of a core's cache (two steps took 0.87 of the time with 64 KB each, 1.0 with 256, 1.3 with
@@ -33,8 +33,8 @@ def collect_in_chunks(loop: Loop, output: tf.TensorSpec) -> tuple[tf.Tensor, Sta
     """Collects outputs by DYNAMIC_UPDATE_SLICE, in nested loops over chunks of steps. See `loops.Collect`."""
     time, together = loop.time, _steps_together(loop, 2)
     # The first steps of each chunk, as many as the sequence has: from the shape alone, so of a size known beforehand.
-    # Steps that run together want as many as they are, or a multiple.
-    part = tf.range(time)[:_PART_OF_STEPS] if together == 1 else tf.range(_PART_OF_ITERATIONS)
+    size = _LONG_PART if together == _MOST_STEPS else _PART
+    part = tf.range(time)[:size] if together == 1 else tf.range(size)  # several at a time want whole parts
     chunks = _Chunks(loop, output, [tf.range(time)[:_CHUNK], part], together)
     kept, final = _run_chunks(chunks, 0, loop.xs, time, 0, loop.steps, loop.states)
     return tf.gather(kept, tf.range(time)), final  # a slice up to `time` would not have a size known beforehand
