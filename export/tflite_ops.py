@@ -116,6 +116,16 @@ def _reciprocal(original: Callable[..., Any]) -> Callable[..., Any]:
     return reciprocal
 
 
+def _rsqrt(original: Callable[..., Any]) -> Callable[..., Any]:
+    def rsqrt(x: Any, name: str | None = None) -> tf.Tensor:
+        # XNNPACK's RSQRT of zero is no number (Keras normalizes a row of zeros by it), and of 1 / sqrt(x) the converter
+        # makes the same op.
+        x = tf.convert_to_tensor(x)
+        return tf.sqrt(tf.divide(tf.ones((), x.dtype), x), name)
+
+    return rsqrt
+
+
 def _roll(original: Callable[..., Any]) -> Callable[..., Any]:
     def roll(x: Any, shift: Any, axis: Any = None) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -160,6 +170,7 @@ PATCHES: dict[tuple[Any, str], Callable[[Callable[..., Any]], Callable[..., Any]
     (gen_math_ops, "sub"): _of_lower_rank,
     (gen_math_ops, "real_div"): _of_lower_rank,
     (tf.math, "reciprocal"): _reciprocal,
+    (tf.math, "rsqrt"): _rsqrt,
     **PRODUCTS,
     (numpy, "reshape"): _reshape,
     (numpy, "roll"): _roll,

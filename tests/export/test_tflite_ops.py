@@ -128,3 +128,16 @@ def test_sizes_may_come_out_the_same_between_recurrent_layers(shapes: list[tuple
     model = keras.Model(inputs, keras.layers.GRU(2)(x))
     artifact = export.export_model(model, tmp_path / "m.tflite")
     assert artifact.report.passed
+
+
+def test_a_row_of_zeros_has_a_direction_of_zeros(tmp_path: Any) -> None:
+    """The state of an empty sequence is zero."""
+    inputs = keras.Input((None, 3), name="x")
+    state = keras.layers.GRU(4)(keras.layers.Masking()(inputs))
+    roots = ops.minimum(ops.rsqrt(ops.abs(state)), 1e3)
+    model = keras.Model(inputs, {"direction": keras.layers.UnitNormalization()(state), "roots": roots})
+    artifact = export.export_model(model, tmp_path / "m.tflite")
+    assert artifact.report.passed
+    got = export.load_runtime(artifact.path)({"x": np.zeros((2, 5, 3), "float32")})
+    np.testing.assert_array_equal(got["direction"], np.zeros((2, 4)))
+    np.testing.assert_array_equal(got["roots"], np.full((2, 4), 1e3))
