@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from export.domains import Domain
-from export.ports import Port
+from export.ports import TEXT, Port
 
 Arrays = dict[str, np.ndarray]
 # Steps; longer than any traced default, and not a multiple of the chunks in which a runtime may run them.
@@ -127,6 +127,8 @@ class _Maker:
     def _values(self, port: Port, shape: tuple[int, ...], scale: float, ends: bool) -> np.ndarray:
         if port.dtype == "bool":
             return np.ones(shape, bool)
+        if port.dtype == TEXT:
+            return self._texts(self._domains[port.name].words, shape)
         if not np.issubdtype(np.dtype(port.dtype), np.integer):
             return (scale * self._rng.normal(size=shape)).astype(port.dtype)
         domain = self._domains[port.name]
@@ -137,6 +139,13 @@ class _Maker:
         if ends:
             values = np.where(self._rng.random(shape) < 0.5, low, size - 1)
         return values.astype(port.dtype)
+
+    def _texts(self, words: Sequence[str], shape: tuple[int, ...]) -> np.ndarray:
+        """Words, known and unknown, where there is an axis for them; else texts of some, at times of none."""
+        longest = 1 if len(shape) > 1 and shape[1] > 1 else 2 * _SHORT
+        counts = self._rng.integers(longest > 1, longest + 1, int(np.prod(shape)))
+        texts = [" ".join(self._rng.choice([*words, "unknown"], count)) for count in counts]
+        return np.array(texts, object).reshape(shape)
 
     def _pad(self, port: Port, arrays: Arrays, pattern: str, first: int) -> None:
         padding = padding_of(port, self._domains)

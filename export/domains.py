@@ -41,16 +41,35 @@ class Domain:
     Attributes:
         size: Values are indices below this; None where they are no indices.
         padding: The value that stands for padding; None where the model masks nothing by value.
+        words: What the model's lookup tables of words hold.
     """
 
     size: int | None = None
     padding: float | None = None
+    words: tuple[str, ...] = ()
 
 
 def input_domains(function: tf.types.experimental.ConcreteFunction, arguments: dict[str, str]) -> dict[str, Domain]:
     """The domain of each input, by name; `arguments` tells the function's argument for each."""
     by_argument = {tensor.op.name: tensor for tensor in function.graph.inputs}
-    return {name: _domain(by_argument[argument]) for name, argument in arguments.items()}
+    domains = {name: _domain(by_argument[argument]) for name, argument in arguments.items()}
+    words = _words(function)
+    for name, argument in arguments.items():
+        if by_argument[argument].dtype == tf.string:
+            domains[name].words = words
+    return domains
+
+
+def _words(function: tf.types.experimental.ConcreteFunction) -> tuple[str, ...]:
+    found: set[str] = set()
+    for table, placeholder in function.graph.captures:
+        for op in placeholder.consumers():
+            if op.type == "LookupTableFindV2" and op.inputs[0] is placeholder and op.get_attr("Tin") == tf.string:
+                keys = tf.raw_ops.LookupTableExportV2(table_handle=table, Tkeys=tf.string, Tvalues=op.get_attr("Tout"))[
+                    0
+                ]
+                found.update(key.decode(errors="replace") for key in keys.numpy())
+    return tuple(sorted(found))
 
 
 def _domain(source: tf.Tensor) -> Domain:

@@ -11,6 +11,9 @@ AUTOMATIC_NAME = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$")
 HALF = ("float16", "bfloat16")
 """Types in which Keras computes and the runtimes on a CPU do not."""
 
+TEXT = "string"
+"""What Keras and TensorFlow call texts; in NumPy they are objects, or of a type for each length."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Port:

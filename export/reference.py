@@ -1,5 +1,6 @@
 """The Keras model as the judge: a function of named arrays, like a runtime."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -106,4 +107,11 @@ def _agrees(graph: Any, arrays: Sequence[Any], expected: Arrays) -> bool:
 
 
 def _arrays(outputs: Mapping[str, Any]) -> Arrays:
-    return {name: np.asarray(y) for name, y in outputs.items()}
+    return {name: comparable(np.asarray(y)) for name, y in outputs.items()}
+
+
+def comparable(output: np.ndarray) -> np.ndarray:
+    """An output's numbers; of texts their checksums."""
+    if output.dtype != object:
+        return output
+    return np.array([zlib.crc32(text) for text in output.ravel()]).reshape(output.shape)

@@ -14,7 +14,7 @@ import numpy as np
 from export import metadata
 from export.errors import ArtifactError, first_line
 from export.formats import format_of
-from export.ports import Port
+from export.ports import TEXT, Port
 
 Arrays = dict[str, np.ndarray]
 
@@ -80,7 +80,7 @@ def _fit(port: Port, arrays: Mapping[str, Any], artifact: str) -> np.ndarray:
         raise ArtifactError(f"{artifact} needs input {port.name!r}, which is missing from {sorted(arrays)}")
     array = np.asarray(arrays[port.name])
     wanted = f"{artifact} wants input {port.name!r} as {port.dtype} of shape {_shape(port.shape)}"
-    if array.dtype.name != port.dtype:
+    if (TEXT if array.dtype.kind in "OSU" else array.dtype.name) != port.dtype:
         raise ArtifactError(f"{wanted}, not {array.dtype.name}; convert it with .astype({port.dtype!r})")
     if array.ndim != len(port.shape) or any(
         size not in (None, given) for size, given in zip(port.shape, array.shape, strict=True)

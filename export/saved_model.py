@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from export.errors import ExportError, first_line
@@ -36,7 +37,7 @@ def write_signatures(signatures: dict[str, Traced], folder: Path, metadata: dict
 
 
 def save_signatures(signatures: dict[str, Traced], folder: str | Path) -> None:
-    """Saves the functions and the variables that they share.
+    """Saves the functions, and the variables and lookup tables that they share.
 
     Raises:
         ExportError: TensorFlow cannot save the model.
@@ -44,6 +45,7 @@ def save_signatures(signatures: dict[str, Traced], folder: str | Path) -> None:
     module = tf.Module()
     variables = {id(v): v for traced in signatures.values() for v in traced.variables}
     module.variables_of_model = list(variables.values())
+    module.tables_of_model = [table for traced in signatures.values() for table in _tables(traced.model)]
     functions = {name: traced.function for name, traced in signatures.items()}
     module.functions = list(functions.values())  # named "serve", the LiteRT converter would look for nothing else
     try:
@@ -54,3 +56,9 @@ def save_signatures(signatures: dict[str, Traced], folder: str | Path) -> None:
     except (ValueError, TypeError, AssertionError) as error:
         name = next(iter(signatures.values())).model.name
         raise ExportError(f"TensorFlow cannot save model {name!r}: {first_line(error)}") from error
+
+
+def _tables(model: keras.Model) -> list[tf.saved_model.experimental.TrackableResource]:
+    """The lookup tables that layers hold (a vocabulary's, say); a function does not keep them alive itself."""
+    held = (value for layer in model._flatten_layers() for value in vars(layer).values())
+    return [value for value in held if isinstance(value, tf.saved_model.experimental.TrackableResource)]

@@ -11,7 +11,7 @@ from export.domains import input_domains
 from export.errors import ExportError, first_line
 from export.inference import inference_form
 from export.lowering import LayerNote, Lowering, lowered
-from export.ports import Port, identifiers
+from export.ports import TEXT, Port, identifiers
 from export.signature import Signature, candidate_signatures, output_names
 
 
@@ -104,7 +104,8 @@ def _build(model: keras.Model, signature: Signature) -> None:
     if model.built:
         return
     zeros = [
-        np.zeros([size or (1 if i == 0 else 2) for i, size in enumerate(p.shape)], p.dtype) for p in signature.inputs
+        np.zeros([size or (1 if i == 0 else 2) for i, size in enumerate(p.shape)], "S1" if p.dtype == TEXT else p.dtype)
+        for p in signature.inputs
     ]
     args, kwargs = signature.pack(zeros)
     model(*args, **kwargs, training=False)

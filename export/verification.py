@@ -25,7 +25,7 @@ from export.ports import AUTOMATIC_NAME, Port, written_names
 from export.quality import Evaluate, in_batches, judge_metrics
 from export.quantization import Wish
 from export.quantization_tflite import CALIBRATED
-from export.reference import Reference
+from export.reference import Reference, comparable
 from export.runtimes import Runtime, load_runtime
 from export.signature import candidate_signatures
 from export.stream import holds_step
@@ -256,7 +256,7 @@ class _Comparison:
         except ArtifactError as error:
             self._miss(f"{where}: {error}")
             return
-        found = {output.name: got[self._output_of[output.name]] for output in self.report.outputs}
+        found = {output.name: comparable(got[self._output_of[output.name]]) for output in self.report.outputs}
         kept = self._undecided.rows_to_compare(case, expected, found)
         if kept is not None:
             self.report.undecided[case.name] = int(np.sum(~kept))
