@@ -74,8 +74,8 @@ def export_model(
         path: The file to write (`out/model.tflite`), or a folder, which gets `model.tflite` and so on.
         format: `saved_model`, `tflite` or `onnx`; may be left out where the path's suffix tells.
         input_signature: For a model whose inputs Keras does not know (subclassed, never called): a list of
-            `keras.InputSpec` for its positional arguments or a dict for its keyword arguments; None in a shape is a
-            dynamic axis.
+            `keras.InputSpec` for its positional arguments (of a single argument that is a list: for that) or a dict for
+            its keyword arguments; None in a shape is a dynamic axis.
         metadata: What the user of the file needs beside it: labels, vocabulary, normalisation, sample rate. Plain JSON
             values; written to the manifest and into the file.
         batch: Fix the batch axis to this size, for a runtime that takes static shapes only (LiteRT in a browser).

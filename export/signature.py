@@ -117,6 +117,13 @@ def _call_arguments(model: keras.Model) -> list[str]:
     return [p.name for p in parameters if p.name not in ("training", "mask") and p.default is inspect.Parameter.empty]
 
 
+def _takes_one(model: keras.Model) -> bool:
+    """Whether `call` has no place for a second input, so that several come as a list."""
+    parameters = inspect.signature(model.call).parameters.values()
+    places = [p for p in parameters if p.name not in ("training", "mask")]
+    return len(places) == 1 and places[0].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+
 def _specs_of_shapes(shapes: Any) -> Any:
     if isinstance(shapes, dict):
         return {key: _specs_of_shapes(value) for key, value in shapes.items()}
@@ -126,6 +133,8 @@ def _specs_of_shapes(shapes: Any) -> Any:
 
 
 def _from_specs(model: keras.Model, specs: Any, *, declared: bool) -> Signature:
+    if isinstance(specs, (list, tuple)) and len(specs) > 1 and _takes_one(model):
+        specs = [specs]
     if isinstance(specs, dict):
         structure: tuple[tuple[Any, ...], dict[str, Any]] = ((), dict(specs))
     else:

@@ -96,7 +96,7 @@ class Builder:
         return {key: self.pick(GATES if key.startswith("recurrent") else ACTIVATIONS) for key in keys}
 
     def cell_options(self, cell: str) -> dict[str, Any]:
-        options: dict[str, Any] = {"units": self.pick((1, 2, 3, 5)), **self.activations(cell)}
+        options: dict[str, Any] = {"units": self.pick((1, 2, 3, 5, 40)), **self.activations(cell)}
         if self.chance(25):
             options["use_bias"] = False
         if cell == "GRU" and self.chance(40):

@@ -96,6 +96,26 @@ def test_a_signature_by_keyword() -> None:
     assert [name for name, _, _ in ports(TwoArguments(), list(signature.values()))] == ["series", "scale"]
 
 
+class OneList(keras.Model):
+    """Takes two sequences as one argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnns = [L.GRU(2), L.LSTM(2)]
+
+    def call(self, sequences: list[Any], training: bool | None = None) -> Any:
+        return sum(rnn(x) for rnn, x in zip(self.rnns, sequences, strict=True))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_signature_of_one_argument_that_is_a_list(nested: bool) -> None:
+    specs = [
+        keras.InputSpec(shape=(None, None, size), dtype="float32", name=name) for name, size in (("a", 2), ("b", 3))
+    ]
+    wanted = [("a", (None, None, 2), "float32"), ("b", (None, None, 3), "float32")]
+    assert ports(OneList(), [specs] if nested else specs) == wanted
+
+
 def test_repeated_and_unspeakable_names() -> None:
     assert unique_names(["y", "y", "y_1", "y"]) == ["y", "y_2", "y_1", "y_3"]
     found = identifiers(["a b", "a-b", "1st", "_1st", "class", "self", "ü", "_", "", "X", "x"])
