@@ -203,8 +203,16 @@ def _both_directions(
     return pair
 
 
+def _side_by_side(y: tf.Tensor, y_rev: tf.Tensor) -> tf.Tensor:
+    """The two along the last axis; where they are the halves of one tensor, that tensor."""
+    split = y.op
+    if split.type == "Split" and split is y_rev.op and (y.value_index, y_rev.value_index) == (0, 1):
+        return split.inputs[1]
+    return tf.concat([y, y_rev], axis=-1)
+
+
 _MERGE: dict[str | None, Callable[[Any, Any], Any]] = {
-    "concat": lambda y, y_rev: tf.concat([y, y_rev], axis=-1),
+    "concat": _side_by_side,
     "sum": lambda y, y_rev: y + y_rev,
     "ave": lambda y, y_rev: (y + y_rev) / 2,
     "mul": lambda y, y_rev: y * y_rev,
