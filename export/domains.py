@@ -65,10 +65,9 @@ def _words(function: tf.types.experimental.ConcreteFunction) -> tuple[str, ...]:
     for table, placeholder in function.graph.captures:
         for op in placeholder.consumers():
             if op.type == "LookupTableFindV2" and op.inputs[0] is placeholder and op.get_attr("Tin") == tf.string:
-                keys = tf.raw_ops.LookupTableExportV2(table_handle=table, Tkeys=tf.string, Tvalues=op.get_attr("Tout"))[
-                    0
-                ]
-                found.update(key.decode(errors="replace") for key in keys.numpy())
+                values = op.get_attr("Tout")
+                held = tf.raw_ops.LookupTableExportV2(table_handle=table, Tkeys=tf.string, Tvalues=values)
+                found.update(key.decode(errors="replace") for key in held.keys.numpy())
     return tuple(sorted(found))
 
 

@@ -81,7 +81,8 @@ def _fit(port: Port, arrays: Mapping[str, Any], artifact: str) -> np.ndarray:
     array = np.asarray(arrays[port.name])
     wanted = f"{artifact} wants input {port.name!r} as {port.dtype} of shape {_shape(port.shape)}"
     if (TEXT if array.dtype.kind in "OSU" else array.dtype.name) != port.dtype:
-        raise ArtifactError(f"{wanted}, not {array.dtype.name}; convert it with .astype({port.dtype!r})")
+        instead = "give an array of str" if port.dtype == TEXT else f"convert it with .astype({port.dtype!r})"
+        raise ArtifactError(f"{wanted}, not {array.dtype.name}; {instead}")
     if array.ndim != len(port.shape) or any(
         size not in (None, given) for size, given in zip(port.shape, array.shape, strict=True)
     ):

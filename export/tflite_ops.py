@@ -142,7 +142,7 @@ def _roll(original: Callable[..., Any]) -> Callable[..., Any]:
 def _reshape(original: Callable[..., Any]) -> Callable[..., Any]:
     def reshape(x: Any, newshape: Any) -> tf.Tensor:
         result = original(x, newshape)
-        if sum(size is None for size in result.shape) < 2 or not _is_transposed(x):
+        if not result.shape.rank or result.shape.as_list().count(None) < 2 or not _is_transposed(x):
             return result
         # Between two transpositions (two recurrent layers have them) the converter makes one reshape of all three, with
         # two open axes where the sizes come out the same, and then refuses it.

@@ -63,7 +63,9 @@ def test_a_model_that_reads_texts_is_served(tmp_path: Path) -> None:
     texts = np.array([["A good film!"], ["bad"], [""]])
     (got,) = export.load_runtime(artifact.path)({"text": texts}).values()
     np.testing.assert_allclose(got, model(tf.constant(texts)), atol=1e-6)
-    with pytest.raises(export.ArtifactError, match=r"wants input 'text' as string .*, not float32"):
+    with pytest.raises(
+        export.ArtifactError, match=r"wants input 'text' as string .*, not float32; give an array of str$"
+    ):
         export.load_runtime(artifact.path)({"text": np.zeros((1, 1), "float32")})
 
 
