@@ -5,17 +5,19 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from export import scans
 from export.errors import ExportError, first_line
 from export.loops import LoopEngine, collect_in_array
 from export.lowering import Lowering
 from export.trace import Traced
 
 SIGNATURE = "serving_default"
+PATCHES = scans.associative_by(scans.in_arrays)
 
 
 def lowering() -> Lowering:
     """Recurrent layers as while loops that collect in a TensorArray."""
-    return Lowering(LoopEngine(collect_in_array))
+    return Lowering(LoopEngine(collect_in_array), PATCHES)
 
 
 def write(traced: Traced, folder: Path, metadata: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
-"""Recurrences that users write with keras.ops.scan and keras.ops.map, as loops that the runtimes take.
+"""Recurrences that users write with keras.ops: scan, associative_scan and map, as loops that the runtimes take.
 
-Keras keeps what these loops carry and give in TensorArrays, which LiteRT's converter and tf2onnx do not take so.
+Keras keeps what these loops carry and give in TensorArrays, which LiteRT's converter and tf2onnx do not take so. The
+associative one it unrolls to as many products as a static length has halves, and of a dynamic one gives no shape.
 """
 
 from collections.abc import Callable
@@ -89,10 +90,18 @@ def _invariants(before: Tensors, after: Tensors) -> list[tf.TensorShape]:
 
 
 def patches(run: Run) -> dict[tuple[Any, str], Callable[[Call], Call]]:
-    """Replacements of Keras's scan and map."""
+    """Replacements of Keras's scan, associative scan and map."""
     return {
+        **associative_by(run),
         (core, "scan"): lambda original: lambda *args, **kwargs: _scan(run, *args, **kwargs),
         (core, "map"): lambda original: lambda f, xs: _map(run, f, xs),
+    }
+
+
+def associative_by(run: Run) -> dict[tuple[Any, str], Callable[[Call], Call]]:
+    """Replacement of Keras's associative scan."""
+    return {
+        (core, "associative_scan"): lambda original: lambda *args, **kwargs: _associative_scan(run, *args, **kwargs)
     }
 
 
@@ -130,6 +139,20 @@ def _scan(
     outputs = [tf.reverse(y, [0]) for y in outputs] if reverse else outputs
     packed = keras.tree.pack_sequence_as(made[0], outputs) if outputs else None
     return keras.tree.pack_sequence_as(init, final), packed
+
+
+def _associative_scan(run: Run, f: Call, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    """keras.ops.associative_scan with its parameters, one step after the other: f may join them in any order."""
+    rows = [keras_numpy.moveaxis(tf.convert_to_tensor(x), axis, 0) for x in keras.tree.flatten(elems)]
+
+    def step(carried: tuple[tf.Tensor, Tensors], row: Tensors) -> tuple[Any, Tensors]:
+        started, before = carried
+        joined = f(*(keras.tree.pack_sequence_as(elems, values) for values in (before, row)))
+        after = [tf.where(started, new, first) for new, first in zip(keras.tree.flatten(joined), row, strict=True)]
+        return (tf.ones_like(started), after), after
+
+    _, outputs = _scan(run, step, (tf.constant(False), [row[0] for row in rows]), rows, reverse=reverse)
+    return keras.tree.pack_sequence_as(elems, [keras_numpy.moveaxis(y, 0, axis) for y in outputs])
 
 
 def _map(run: Run, f: Call, xs: Any) -> Any:

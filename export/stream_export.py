@@ -59,7 +59,7 @@ def lowering(fmt: Format) -> Lowering:
         return onnx.lowering()
     if fmt.name == "tflite":
         return Lowering(StepEngine(collect_in_chunks, finish=final_states), PATCHES)
-    return Lowering(StepEngine(collect_in_array))
+    return Lowering(StepEngine(collect_in_array), saved_model.PATCHES)
 
 
 def trace_step(step: StreamingModel, target: Lowering, form: StreamForm) -> Traced:

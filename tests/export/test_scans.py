@@ -53,6 +53,39 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def linear(before: Any, after: Any) -> Any:
+    """Joins h -> a h + b of two stretches of time: of linear recurrent units, S5 and minimal GRUs."""
+    return before[0] * after[0], before[1] * after[0] + after[1]
+
+
+class Associative(keras.Model):
+    """Keras itself knows no shape of it on a dynamic axis."""
+
+    def __init__(self, reverse: bool) -> None:
+        super().__init__()
+        self.gate, self.head, self.reverse = L.GRU(3, return_sequences=True), L.Dense(2), reverse
+
+    def call(self, x: Any) -> Any:
+        pair = (ops.sigmoid(self.gate(x)), x)
+        return self.head(ops.associative_scan(linear, pair, reverse=self.reverse, axis=1)[1])
+
+
+@pytest.mark.parametrize(
+    ("fmt", "reverse"),
+    [(fmt, False) for fmt in SUFFIXES] + [pytest.param(fmt, True, marks=pytest.mark.slow) for fmt in SUFFIXES],
+)
+def test_an_associative_scan_of_any_length(fmt: str, reverse: bool, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model = Associative(reverse)
+    signature = [keras.InputSpec(shape=(None, None, 3), dtype="float32")]
+    path = export.export_model(model, tmp_path / f"m{SUFFIXES[fmt]}", input_signature=signature).path
+    run = plain_runtime(path)
+    for steps in (1, 2, 7, 130):
+        given = np.random.default_rng(steps).normal(size=(2, steps, 3)).astype("float32")
+        (got,) = run({"x": given}).values()
+        assert difference(np.asarray(model(given)), got) == "", steps
+
+
 # A SavedModel holds what Keras made of them, but for the switch.
 CASES = [
     pytest.param(way, fmt, marks=[pytest.mark.slow] if fmt == "saved_model" and way != "switch" else [])
