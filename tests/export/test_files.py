@@ -175,8 +175,14 @@ ALIKE = {
 }
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
-@pytest.mark.parametrize("which", ALIKE)
+@pytest.mark.parametrize(
+    ("which", "fmt"),
+    [
+        pytest.param(which, fmt, marks=[] if number % len(FORMATS) == place else pytest.mark.slow)
+        for number, which in enumerate(ALIKE)
+        for place, fmt in enumerate(FORMATS)
+    ],
+)
 def test_names_that_would_become_one_stay_apart(which: str, fmt: str, tmp_path: Path) -> None:
     """The manifest tells which is which; each layer has units of its own, so that a swap has the wrong shape."""
     names, given = ALIKE[which]
@@ -266,7 +272,9 @@ def test_the_opset_is_the_one_asked_for(opset: int, model_of: Any, tmp_path: Pat
     assert imported == opset
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize(
+    "kind", ["LSTM", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("GRU", "SimpleRNN"))]
+)
 def test_both_directions_are_one_onnx_node_whatever_the_merge(kind: str, tmp_path: Path) -> None:
     x = keras.Input((None, 3))
     merges = ("concat", "sum", "ave", "mul", None)

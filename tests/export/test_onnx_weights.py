@@ -44,7 +44,7 @@ def nested_use() -> keras.Model:
 
 
 @pytest.mark.parametrize("fmt", [fmt for fmt in FORMATS if fmt != "saved_model"])
-@pytest.mark.parametrize("make", [tied, twins, nested_use])
+@pytest.mark.parametrize("make", [tied, pytest.param(twins, marks=pytest.mark.slow), nested_use])
 def test_a_weight_is_in_the_file_once(make: Callable[[], keras.Model], fmt: str, tmp_path: Path) -> None:
     model = make()
     artifact = export.export_model(model, tmp_path, format=fmt)

@@ -1,5 +1,6 @@
 """Artifacts of fewer bits: what they do, weigh, hold and tell, judged by the plain runtimes against Keras."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,16 @@ def relative_error(model: keras.Model, path: Path, seed: int = 9) -> float:
 
 # Format, precision -> the largest relative error: what the format's table allows, or less.
 BOUNDS = {"float16": 2e-3, "int8": 5e-2}
+LONG = {("GRU", "float16"), ("SimpleRNN", "float16"), ("SimpleRNN", "int8")}
 
 
-@pytest.mark.parametrize("precision", BOUNDS)
-@pytest.mark.parametrize("fmt", ["tflite", "onnx"])
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(
+    ("kind", "fmt", "precision"),
+    [
+        pytest.param(kind, fmt, precision, marks=pytest.mark.slow if (kind, precision) in LONG else [])
+        for kind, fmt, precision in itertools.product(CELLS, ("tflite", "onnx"), BOUNDS)
+    ],
+)
 def test_recurrent_models_in_fewer_bits(kind: str, fmt: str, precision: str, tmp_path: Path) -> None:
     model = recurrent(kind, 48, both=kind == "LSTM")
     path = tmp_path / f"m{SUFFIXES[fmt]}"

@@ -48,7 +48,7 @@ def test_a_stack_of_ones_own_cells_streams(fmt: str, tmp_path: Path) -> None:
     assert export.export_model(randomise(model, seed=2), tmp_path, fmt, streaming=True).report.passed
 
 
-@pytest.mark.parametrize("dtype", ["int32", "bool"])
+@pytest.mark.parametrize("dtype", ["int32", pytest.param("bool", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fmt", SUFFIXES)
 def test_whole_numbers_go_into_a_layer(fmt: str, dtype: str, tmp_path: Path) -> None:
     x, outputs = keras.Input((None, 4), dtype=dtype, name="x"), {}

@@ -41,7 +41,8 @@ def built(name: str, **fields: Any) -> keras.Model:
     return randomise(model, seed=3)
 
 
-@pytest.mark.parametrize("fmt", ["tflite", *(pytest.param(fmt, marks=pytest.mark.slow) for fmt in FORMATS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("fmt", FORMATS)
 def test_modules_with_periods_of_their_own_over_a_thousand_steps(fmt: str, tmp_path: Path) -> None:
     model = built("clockwork_rnn", periods=(1, 3, 4))
     check(export.export_model(model, tmp_path, fmt, streaming=True), model, steps=1000)

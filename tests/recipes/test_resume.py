@@ -123,7 +123,10 @@ def train_one_epoch(folder, monkeypatch, **fields):
     "fields",
     [
         {"precision": "mixed_float16", "schedule": "constant", "clip_value": 0.5},
-        {"precision": "mixed_bfloat16", "schedule": "exponential", "clip_norm": 0.5, "cell": "lstm"},
+        pytest.param(
+            {"precision": "mixed_bfloat16", "schedule": "exponential", "clip_norm": 0.5, "cell": "lstm"},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["float16", "bfloat16"],
 )
@@ -153,7 +156,9 @@ def test_the_dropouts_generators_are_part_of_the_state(tmp_path, monkeypatch, un
         assert_same(last_state(folder), undisturbed[1])
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_and_sigterm_say_how_to_go_on(tmp_path, undisturbed, stop, code):
     folder = tmp_path / "run"
     options = [f"--{name.replace('_', '-')}={value}" for name, value in FIELDS.items() if name != "units"]
