@@ -22,7 +22,7 @@ _PART, _LONG_PART = 32, 64
 # Several steps an iteration share its overhead, as large as a small step; not of many ops, which would only make the
 # file larger (an LSTM with mish is forty). XNNPACK packs a kernel anew for each product, and more bytes than
 # these crowd each other out of a core's cache (two steps took 0.87 of the time with 64 KB each, 1.0 with 256, 1.3 with
-# 1,024; four with 64 KB 0.85 of two).
+# 1,024; four with 64 KB 0.88 of two).
 _KERNELS = 256 * 1024
 _MOST_STEPS = 4
 # From this size on the weights make up for what more than two steps add to the file.
